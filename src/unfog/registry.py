@@ -101,9 +101,7 @@ class Registry(Generic[T]):
         return self.make(options.pop("name"), **options)
 
 
-def unknown(
-    family: str, name: object, known: Any, listed: list[str] | None = None
-) -> str:
+def unknown(family: str, name: object, known: Any, listed: list[str] | None = None) -> str:
     """The sentence for a wrong name: what is known, and the nearest known name."""
     known = [str(k) for k in known]
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)

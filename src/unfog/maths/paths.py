@@ -217,7 +217,9 @@ class Affine:
         moved = expand(ratio, x_t).to(x_t.dtype) * x_t + expand(pull, x_t).to(x_t.dtype) * x_hat
         if eta > 0:
             if rng is None:
-                raise ArgumentError(f"eta = {eta} adds fresh noise and needs an rng; or use eta = 0")
+                raise ArgumentError(
+                    f"eta = {eta} adds fresh noise and needs an rng; or use eta = 0"
+                )
             fresh = self.sigma(s) * share.sqrt()
             moved = moved + expand(fresh, x_t).to(x_t.dtype) * self.noise(x_t, rng=rng, mask=mask)
         return self.project(moved, mask) if self.centred or mask is not None else moved
@@ -374,7 +376,9 @@ class Sigmoid(Affine):
 
     def _gamma(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(alpha^2, sigma^2, d alpha^2 / dt), the first two each accurate near its own zero."""
-        here, first, last = (self._logistic(v) for v in (t, torch.zeros_like(t), torch.ones_like(t)))
+        here, first, last = (
+            self._logistic(v) for v in (t, torch.zeros_like(t), torch.ones_like(t))
+        )
         span = last - first
         slope = here * (1 - here) * (self.end - self.start) / self.tau
         return (last - here) / span, (here - first) / span, -slope / span

@@ -36,7 +36,9 @@ class Product:
         if values is None:
             return None
         if not isinstance(values, Mapping):
-            raise ShapeError(f"a state of a Product is a dict of {list(self.fields)}; got {type(values)}")
+            raise ShapeError(
+                f"a state of a Product is a dict of {list(self.fields)}; got {type(values)}"
+            )
         for known in values:
             if known not in self.fields:
                 raise ShapeError(unknown("field", known, self.fields))
@@ -53,7 +55,9 @@ class Product:
     ) -> dict[str, Tensor]:
         """The prior of every field."""
         return {
-            name: path.prior(self._state(like, name), rng=rng, mask=self._field(mask, name), cond=cond)
+            name: path.prior(
+                self._state(like, name), rng=rng, mask=self._field(mask, name), cond=cond
+            )
             for name, path in self.fields.items()
         }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 
 State = Tensor | dict[str, Tensor]
@@ -33,8 +34,12 @@ def expand(t: Tensor, x: Tensor) -> Tensor:
     return t.reshape(t.shape + (1,) * (x.ndim - t.ndim)) if t.ndim else t
 
 
-def entries_mean(error: Tensor, mask: Tensor | None = None, keep: Tensor | None = None) -> Tensor:
-    """Mean over all but the batch axis, (B, *D) -> (B,), over real (mask) and unknown (not keep) entries."""
+def entries_mean(error: Any, mask: Any = None, keep: Any = None) -> Tensor:
+    """Mean over all but the batch axis, (B, *D) -> (B,), over real (mask) and unknown (not keep)
+    entries; for a dict of fields the sum of the fields' means.
+    """
+    if isinstance(error, dict):
+        return torch.stack(list(each(entries_mean, error, mask, keep).values())).sum(0)
     error = error.flatten(1) if error.ndim > 1 else error[:, None]
     if mask is None and keep is None:
         return error.mean(1)

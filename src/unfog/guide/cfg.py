@@ -1,0 +1,45 @@
+"""Classifier-free guidance: predictor and predictor -> predictor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from torch import Tensor
+
+from unfog.errors import ArgumentError
+from unfog.maths.states import each
+from unfog.registry import Registry
+
+guides: Registry[Any] = Registry("guide")
+
+
+@guides.add("cfg", reference="Ho & Salimans 2022, Classifier-Free Diffusion Guidance, eq. 6")
+def cfg(
+    conditional: Callable[..., Any],
+    unconditional: Callable[..., Any],
+    *,
+    scale: float = 1.0,
+    interval: tuple[float, float] = (0.0, 1.0),
+) -> Callable[..., Any]:
+    """Classifier-free guidance: x_hat = lerp(unconditional, conditional, scale).
+
+    Args:
+        scale: 1 = the conditional model unchanged (and nothing else is called), 0 = unconditional.
+        interval: times [low, high] in which to guide; outside, the conditional prediction is used.
+    Ref: Kynkaanniemi et al. 2024, Applying Guidance in a Limited Interval, for `interval`.
+    """
+    if not scale >= 0 or scale == float("inf"):
+        raise ArgumentError(f"a guidance scale is a finite number >= 0, 1 = unguided; got {scale}")
+
+    def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
+        low, high = interval
+        if scale == 1 or not low <= float(t) <= high:
+            return conditional(x_t, t, s)
+        if scale == 0:
+            return unconditional(x_t, t, s)
+        return each(
+            lambda u, c: u + scale * (c - u), unconditional(x_t, t, s), conditional(x_t, t, s)
+        )
+
+    return predict

@@ -1,0 +1,91 @@
+"""How t is drawn in training. A member maps uniform numbers to times, so any of them can be stratified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from unfog.errors import ArgumentError
+from unfog.maths.paths import Affine
+from unfog.maths.randomness import Rng
+from unfog.registry import Registry
+
+times: Registry[type] = Registry("times")
+
+
+@dataclass(frozen=True)
+class Times:
+    """Base of all training-time laws.
+
+    Args:
+        low, high: no time outside is ever drawn; the ends keep targets finite.
+        stratified: one draw in each of B equal shares of the law, in random order; less variance, same law.
+    """
+
+    low: float = 1e-4
+    high: float = 1.0
+    stratified: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.low < self.high <= 1:
+            raise ArgumentError(f"times need 0 <= low < high <= 1; got {self.low}, {self.high}")
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        """The t below which a share u of the draws lies, before the limits."""
+        raise TypeError(f"{type(self).__name__} must define quantile")
+
+    def draw(
+        self, path: Affine, batch: int, *, rng: Rng, device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """(batch,) float32 times in [low, high]."""
+        u = rng.uniform(torch.empty(batch, device=device))
+        if self.stratified:
+            order = rng.uniform(torch.empty(batch, device=device)).argsort()
+            u = (order + u) / batch
+        return self.quantile(path, u).to(torch.float32).clamp(self.low, self.high)
+
+
+@times.add("uniform", reference="Lipman et al. 2023; Ho et al. 2020")
+@dataclass(frozen=True)
+class Uniform(Times):
+    """t uniform in [low, high]."""
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        return self.low + (self.high - self.low) * u
+
+
+@times.add(
+    "logit_normal", aliases=("sd3",), reference="Esser et al. 2024, Stable Diffusion 3, eq. 19"
+)
+@dataclass(frozen=True)
+class LogitNormal(Times):
+    """logit(t) ~ N(mean, std^2): more work in the middle."""
+
+    mean: float = 0.0
+    std: float = 1.0
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        return torch.sigmoid(self.mean + self.std * torch.special.ndtri(u.double()))
+
+
+@times.add("log_normal", aliases=("edm",), reference="Karras et al. 2022, EDM, table 1")
+@dataclass(frozen=True)
+class LogNormal(Times):
+    """log(sigma / alpha) ~ N(mean, std^2), whatever the path."""
+
+    mean: float = -1.2
+    std: float = 1.2
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        return path.time_at(self.mean + self.std * torch.special.ndtri(u.double()))
+
+
+@times.add("angle", reference="uniform in atan2(sigma, alpha); equals uniform on the cosine path")
+@dataclass(frozen=True)
+class Angle(Times):
+    """atan2(sigma, alpha) uniform in [0, pi/2]."""
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        return path.time_at_angle(u.double() * (torch.pi / 2))

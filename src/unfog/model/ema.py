@@ -1,0 +1,56 @@
+"""A running average of the weights: what sampling uses."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from unfog.errors import ArgumentError
+
+
+class Ema:
+    """Power-function average: its length is a share of the training so far, so no budget needs its own decay.
+
+        average <- lerp(average, weights, 1 - (1 - 1/step)^(gamma + 1))
+
+    Args:
+        model: the module to follow; its floating-point parameters are averaged, its buffers copied.
+        length: standard deviation of the averaging profile as a share of training, 0.01 to 0.28.
+    Ref: Karras et al. 2024, EDM2, eq. 4 and 8.
+    """
+
+    def __init__(self, model: nn.Module, length: float = 0.05):
+        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+        self.length = length
+        self.gamma = exponent(length)
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Take in the weights after update number `step`, counted from 1."""
+        fresh = 1 - (1 - 1 / step) ** (self.gamma + 1)
+        mine, theirs = list(self.model.parameters()), list(model.parameters())
+        torch._foreach_lerp_(mine, theirs, fresh)
+        for own, other in zip(self.model.buffers(), model.buffers(), strict=True):
+            own.copy_(other)
+
+    def tensors(self) -> dict[str, Tensor]:
+        return dict(self.model.state_dict())
+
+
+def exponent(length: float) -> float:
+    """gamma whose profile t^gamma on [0, 1] has this standard deviation, by bisection.
+
+    Ref: Karras et al. 2024, EDM2, eq. 8: std^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)).
+    """
+    if not 0.001 <= length <= 0.28:
+        raise ArgumentError(
+            f"an EMA length is a share of training from 0.001 to 0.28; got {length}"
+        )
+    low, high = 0.0, 2e3
+    for _ in range(100):
+        gamma = (low + high) / 2
+        wide = (gamma + 1) / ((gamma + 2) ** 2 * (gamma + 3)) > length**2
+        low, high = (gamma, high) if wide else (low, gamma)
+    return (low + high) / 2

@@ -1,0 +1,151 @@
+"""A model is net + path + target: it turns every answer of the net into the house's currency, x_hat."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from unfog.maths.paths import Affine, Path, as_time
+from unfog.maths.product import fieldwise
+from unfog.maths.randomness import Rng
+from unfog.maths.states import State, each, entries_mean, expand, lead
+from unfog.maths.targets import Target
+from unfog.maths.times import Times
+
+Cond = dict[str, Tensor] | None
+Predictor = Callable[..., Any]
+
+
+# [core: learn]
+def learn(
+    answer: Predictor,
+    path: Path,
+    target: Target,
+    x: State,
+    *,
+    times: Times,
+    weight: Callable[..., Tensor],
+    rng: Rng,
+    z: State | None = None,
+    mask: State | None = None,
+    keep: State | None = None,
+) -> tuple[Tensor, Tensor]:
+    """One batch of the objective: draw t, mix data and noise, regress what the net should answer.
+
+    Args:
+        answer: (x_t, t) -> the net's answer.     x: (B, *D) data.
+        z: paired noise, or None to draw it.     mask, keep: as in `Path.corrupt`; neither padding
+            nor known entries count.
+    Returns: losses (B,) and times (B,).
+    """
+    t = times.draw(path, len(lead(x)), rng=rng, device=lead(x).device)
+    noised = path.corrupt(x, t, rng=rng, z=z, mask=mask, keep=keep)
+    error = target.error(path, answer(noised.x_t, t), x, noised)
+    loss = entries_mean(error, mask, keep)
+    return weight(path, t) * loss, t
+
+
+# [/core]
+
+
+class Model(nn.Module):
+    """Net, path and target.
+
+    Args:
+        net: (x_t, noise level (B,), cond, s) -> answer.
+        path, target: an affine path and a target; or a Product and a Joint target.
+        sigma_data: standard deviation of the state's data; scales the net's input to unit variance.
+        precision: "float32", "bfloat16" or "float16": what the net computes in. The state stays float32.
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        path: Any,
+        target: Any,
+        *,
+        sigma_data: float = 1.0,
+        precision: str = "float32",
+    ):
+        super().__init__()
+        self.net, self.path, self.target = net, path, target
+        self.sigma_data = sigma_data
+        self.precision = precision
+
+    def answer(self, x_t: State, t: Tensor, cond: Cond = None, s: Tensor | None = None) -> Any:
+        """What the net says, in its target, float32: input at unit variance, time as noise level in [0, 1]."""
+        batch = lead(x_t)
+        level = self._level(t, batch)
+        later = None if s is None else self._level(as_time(s), batch)
+        scaled = fieldwise(self.path, lambda path, field: self._scale(path, field, t), x_t)
+        with self._cast(batch.device):
+            y = self.net(scaled, level, cond, later)
+        return each(lambda v: v.to(torch.float32), y)
+
+    def predict(self, x_t: State, t: Tensor, cond: Cond = None, s: Tensor | None = None) -> Any:
+        """x_hat, the predicted data at state x_t and time t."""
+        t = as_time(t)
+        return self.target.decode(self.path, self.answer(x_t, t, cond, s), x_t, t)
+
+    def bind(self, cond: Cond) -> Predictor:
+        """A plain predictor (x_t, t, s=None) -> x_hat under this condition; None is the null condition."""
+
+        def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
+            return self.predict(x_t, t, cond, s)
+
+        return predict
+
+    def loss(
+        self,
+        x: State,
+        cond: Cond = None,
+        *,
+        times: Times,
+        weight: Callable[..., Tensor],
+        rng: Rng,
+        z: State | None = None,
+        mask: State | None = None,
+        keep: State | None = None,
+    ) -> tuple[Tensor, Tensor]:
+        """Losses (B,) and their times (B,); see `learn`."""
+
+        def answer(x_t: State, t: Tensor) -> Any:
+            return self.answer(x_t, t, cond)
+
+        return learn(
+            answer,
+            self.path,
+            self.target,
+            x,
+            times=times,
+            weight=weight,
+            rng=rng,
+            z=z,
+            mask=mask,
+            keep=keep,
+        )
+
+    def _scale(self, path: Any, x_t: Tensor, t: Tensor) -> Tensor:
+        if not isinstance(path, Affine):
+            return x_t
+        variance = path.alpha(t).square() * self.sigma_data**2 + path.sigma(t).square()
+        return x_t * expand(variance.rsqrt(), x_t).to(x_t.dtype)
+
+    def _level(self, t: Tensor, like: Tensor) -> Tensor:
+        """(B,) float32 noise level atan2(sigma, alpha sigma_data) / (pi/2): finite on every path, 1 = noise."""
+        path = self.path
+        if not isinstance(path, Affine):
+            affine = [p for p in getattr(path, "fields", {}).values() if isinstance(p, Affine)]
+            path = affine[0] if affine else None
+        if path is not None:
+            t = torch.atan2(path.sigma(t), path.alpha(t) * self.sigma_data) * (2 / torch.pi)
+        return t.to(like.device, torch.float32).expand(len(like))
+
+    def _cast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+        if self.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, getattr(torch, self.precision))
