@@ -1,0 +1,5 @@
+"""`python -m unfog.cli`."""
+
+from unfog.cli import main
+
+main()

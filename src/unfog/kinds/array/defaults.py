@@ -1,0 +1,33 @@
+"""What to learn arrays with, unless the user says otherwise."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+
+def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
+    """Default choices for arrays, each with its reason.
+
+    Returns: {"recipe", "net": {"name", **options}, "space": {"name"}, "batch", "reasons":
+    [sentence]}.
+    """
+    rank, size = len(state_shape), math.prod(state_shape)
+    grid = 2 <= rank <= 4 and min(state_shape[1:]) >= 8
+    if grid:
+        net: dict[str, Any] = {"name": "unet", "width": 32}
+        reasons = [
+            f"a U-Net, because {state_shape} is read as channels on a grid of rank {rank - 1}"
+        ]
+        batch = 32
+    else:
+        net = {"name": "mlp", "width": 256 if size <= 64 else 512}
+        reasons = [f"a perceptron, because {size} numbers per item have no order to rely on"]
+        batch = 256
+    return {
+        "recipe": "flow",
+        "net": net,
+        "space": {"name": "identity"},
+        "batch": max(1, min(batch, n_items)),
+        "reasons": reasons,
+    }

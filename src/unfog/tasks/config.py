@@ -1,0 +1,159 @@
+"""The resolved configuration of a run: what config.json holds, and everything that loading needs to know."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from unfog.errors import ArgumentError, RunError
+from unfog.registry import unknown
+from unfog.version import FORMAT, __version__
+
+
+class Part(BaseModel):
+    """Base of all parts: an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainConfig(Part):
+    """How the net is trained."""
+
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    lr: float = Field(gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    betas: tuple[float, float] = (0.9, 0.99)
+    clip: float = Field(default=1.0, gt=0)
+    ema: float = Field(default=0.05, ge=0.001, le=0.28)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    precision: str = "float32"
+    log_every: int = Field(default=20, ge=1)
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+
+
+class DataConfig(Part):
+    """Where the data came from and how it was read; the splits hold its fingerprint."""
+
+    source: str | None = None
+    reading: dict[str, Any] = {}
+    count: int = 0
+    item: list[int] = []
+    notes: list[str] = []
+    origin: dict[str, Any] = {}
+
+
+class Config(Part):
+    """Everything, resolved. Families name their members by registry name."""
+
+    format: int = FORMAT
+    version: str = __version__
+    kind: str
+    given: list[str] = []
+    recipe: str
+    seed: int = 0
+    device: str = "cpu"
+    path: dict[str, Any]
+    target: dict[str, Any]
+    times: dict[str, Any]
+    weight: dict[str, Any]
+    coupling: dict[str, Any] = {"name": "independent"}
+    schedule: dict[str, Any]
+    grid: dict[str, Any]
+    solver: dict[str, Any]
+    sampling_steps: int = Field(ge=1)
+    eta: float = Field(default=0.0, ge=0, le=1)
+    net: dict[str, Any]
+    space: dict[str, Any]
+    sigma_data: float = Field(gt=0)
+    shape: list[int]
+    train: TrainConfig
+    data: DataConfig
+    versions: dict[str, str] = {}
+    reasons: list[str] = []
+
+    def to_json(self) -> dict[str, Any]:
+        return self.model_dump(mode="json")
+
+
+def parse(content: Any, source: str) -> Config:
+    """The configuration in a config.json. Raises RunError for a newer format, an unknown or bad key."""
+    if not isinstance(content, dict):
+        raise RunError(f"{source} is not a configuration; the file was altered")
+    written = content.get("format")
+    if isinstance(written, int) and written > FORMAT:
+        raise RunError(
+            f"{source} was written by unfog {content.get('version')} in run format {written}; this is unfog "
+            f"{__version__}, which reads up to format {FORMAT}: update unfog"
+        )
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise RunError(f"{source} does not fit: {where}: {first['msg']}; the file was altered") from error
+
+
+def override(content: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:
+    """A configuration dict with `--set` values put in: dotted keys, for example net.width.
+
+    Naming a family's member afresh (`path=cosine` or `path.name=cosine`) drops its former options.
+    Raises: UnknownName or ArgumentError for a key that is not there.
+    """
+    content = json.loads(json.dumps(content))
+    for key, value in settings.items():
+        *way, last = key.split(".")
+        place = content
+        for part in way:
+            if not isinstance(place.get(part), dict):
+                raise ArgumentError(unknown("setting", key, _keys(content)))
+            place = place[part]
+        inside_member = bool(way) and "name" in place
+        if not inside_member and last not in place:
+            raise ArgumentError(unknown("setting", key, _keys(content)))
+        if isinstance(place.get(last), dict) and "name" in place[last] and isinstance(value, str):
+            place[last] = {"name": value}
+        elif last == "name" and inside_member and place["name"] != value:
+            place.clear()
+            place["name"] = value
+        else:
+            place[last] = value
+    return content
+
+
+def _keys(content: dict[str, Any], before: str = "") -> list[str]:
+    keys = []
+    for key, value in content.items():
+        keys.append(before + key)
+        if isinstance(value, dict):
+            keys += _keys(value, f"{before}{key}.")
+    return keys
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """One `key=value` of --set; the value is JSON where it can be, else a string."""
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise ArgumentError(f"--set takes key=value, for example net.width=128; got {text!r}")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def seconds(budget: str | float) -> float:
+    """A duration such as 90s, 10m, 1.5h (or a number of seconds), in seconds."""
+    if isinstance(budget, (int, float)):
+        amount, unit = float(budget), "s"
+    else:
+        match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|)\s*", budget)
+        if not match:
+            raise ArgumentError(f"a budget is a duration such as 90s, 10m or 2h; got {budget!r}")
+        amount, unit = float(match[1]), match[2] or "s"
+    total = amount * {"s": 1, "m": 60, "h": 3600}[unit]
+    if not 1 <= total <= 30 * 24 * 3600:
+        raise ArgumentError(f"a budget lies between 1s and 720h; got {budget!r}")
+    return total

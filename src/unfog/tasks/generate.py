@@ -1,0 +1,176 @@
+"""Draw samples: prior, loop, back to the user's own type."""
+
+from __future__ import annotations
+
+import pathlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unfog.errors import ArgumentError, ResourceError
+from unfog.guide.cfg import cfg
+from unfog.sample.loop import sample
+from unfog.sample.randomness import SampleRng
+from unfog.tasks.assemble import build_sampling
+from unfog.tasks.show import bar
+
+if TYPE_CHECKING:
+    from unfog.tasks.trained import Trained
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What was drawn.
+
+    Attributes:
+        raw: (N, …) values in the data's own dtype.     state: (N, *D) float32 states before decoding.
+        given: name -> N condition values as asked.     kind, origin: how to give the user's type back.
+    """
+
+    raw: np.ndarray
+    state: Tensor
+    given: dict[str, list[Any]]
+    kind: str
+    origin: dict[str, Any] = field(repr=False, default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    @property
+    def data(self) -> Any:
+        """The samples in the user's own type."""
+        return self._kind.give_back(self.raw, self.origin)
+
+    @property
+    def _kind(self) -> Any:
+        from unfog.kinds import kinds
+
+        return kinds[self.kind]
+
+    def save(self, out: str | pathlib.Path, *, overwrite: bool = False) -> pathlib.Path:
+        """Write the samples in the user's own format (or by the suffix of `out`: .npz, .npy)."""
+        columns = {n: v for n, v in self.given.items() if any(one is not None for one in v)}
+        return self._kind.save(
+            self.raw, out, columns=columns, origin=self.origin, overwrite=overwrite
+        )
+
+    def look(self, path: str | pathlib.Path | None = None) -> Any:
+        """A matplotlib figure of the samples, written to `path` if given."""
+        label = next((v for v in self.given.values() if any(one is not None for one in v)), None)
+        few = label is not None and len({str(v) for v in label}) <= 32
+        return self._kind.look(self.raw, label if few else None, path)
+
+    def _repr_png_(self) -> bytes:
+        import io
+
+        buffer = io.BytesIO()
+        self.look().savefig(buffer, format="png", bbox_inches="tight")
+        return buffer.getvalue()
+
+
+@torch.no_grad()
+def generate(
+    model: Trained,
+    count: int,
+    *,
+    given: dict[str, Any] | None = None,
+    scale: float | None = None,
+    steps: int | None = None,
+    solver: str | None = None,
+    grid: str | None = None,
+    eta: float | None = None,
+    seed: int = 0,
+    batch: int | None = None,
+    first: int = 0,
+    show: bool | None = None,
+) -> Samples:
+    """Draw `count` samples.
+
+    Args:
+        given: condition values, one for all or `count` each; a name left out is the null condition.
+        scale: guidance strength, 1 = the conditional model unchanged.
+        steps, solver, grid, eta: how to sample; the run's own choice where None.
+        seed: sample i depends on (seed, first + i) only, not on `batch`.
+        batch: how many at once; chosen by size where None.
+    """
+    if not isinstance(count, int) or count < 1:
+        raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
+    if batch is not None and batch < 1:
+        raise ArgumentError(f"batch is a whole number, 1 or more; got {batch!r}")
+    how = build_sampling(model.config, solver=solver, grid=grid, steps=steps, eta=eta)
+    scale = 1.0 if scale is None else scale
+    cond = model.borders.given.encode(given, count)
+    path = model.net.path
+    cut = how.grid(path, how.steps)
+    size = batch or _batch(model)
+    parts: list[Tensor] = []
+    with bar(f"sampling {count}", count * how.steps, show=show) as line:
+        done = 0
+        while done < count:
+            stop = min(done + size, count)
+            piece = {name: value[done:stop] for name, value in cond.items()}
+            asked = given is not None and any(v is not None for v in given.values())
+            try:
+                state = _draw(
+                    model,
+                    piece if asked else None,
+                    range(first + done, first + stop),
+                    how,
+                    cut,
+                    scale,
+                    seed,
+                    lambda step, at=done, width=stop - done: line.to(at * how.steps + step * width),
+                )
+            except (torch.OutOfMemoryError, MemoryError) as error:
+                if stop - done == 1:
+                    raise ResourceError("not enough memory for a single sample") from error
+                size = max(1, (stop - done) // 2)
+                continue
+            parts.append(state)
+            done = stop
+    state = torch.cat(parts)
+    values = {n: list(v) for n, v in model.borders.given.decode(cond).items()}
+    return Samples(
+        raw=model.borders.codec.decode(state),
+        state=state,
+        given=values,
+        kind=model.config.kind,
+        origin=model.config.data.origin,
+    )
+
+
+def _draw(
+    model: Trained,
+    cond: dict[str, Tensor] | None,
+    indices: range,
+    how: Any,
+    cut: Tensor,
+    scale: float,
+    seed: int,
+    tell: Any,
+) -> Tensor:
+    device = model.device
+    rng = SampleRng(seed, indices)
+    x_t = model.net.path.prior(
+        torch.empty(len(indices), *model.config.shape, device=device), rng=rng, cond=cond
+    )
+    if cond is not None:
+        cond = {name: value.to(device) for name, value in cond.items()}
+    predict = model.net.bind(cond)
+    if cond is not None and scale != 1.0:
+        predict = cfg(predict, model.net.bind(None), scale=scale)
+    for number, step in enumerate(
+        sample(predict, model.net.path, how.solver, x_t, cut, eta=how.eta, rng=rng), 1
+    ):
+        x_t = step.x
+        tell(number)
+    return model.borders.space.back(x_t).float().cpu()
+
+
+def _batch(model: Trained) -> int:
+    """Samples at once: about 4 million numbers of state, at most 512."""
+    entries = int(np.prod(model.config.shape))
+    return max(1, min(512, 4_000_000 // max(1, entries * 16)))

@@ -1,0 +1,31 @@
+"""Load a trained model from its folder: JSON and safetensors only, every file checked first."""
+
+from __future__ import annotations
+
+import pathlib
+
+from unfog.errors import ArgumentError, RunError
+from unfog.kinds.splits import Splits
+from unfog.model import files
+from unfog.tasks.assemble import build_model, device_of
+from unfog.tasks.runfolder import check, read_borders, read_config
+from unfog.tasks.trained import Trained
+
+
+def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
+    """Read a run folder. Needs nothing but the folder, and runs nothing from it.
+
+    Raises: RunError if the folder is not a run, unfinished, truncated, altered, or of a newer format.
+    """
+    folder = pathlib.Path(folder)
+    config = read_config(folder)
+    check(folder)
+    borders = read_borders(folder, config)
+    weights = files.read_tensors(folder / "model.safetensors")
+    try:
+        net = build_model(config)
+    except ArgumentError as error:
+        raise RunError(f"{folder / 'config.json'} describes a model that can't be built: {error}") from error
+    files.fill_module(net, weights, folder / "model.safetensors")
+    splits = Splits.from_json(files.read_json(folder / "splits.json"))
+    return Trained(folder, config, net, borders, splits, device=device_of(device))

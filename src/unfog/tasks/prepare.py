@@ -1,0 +1,172 @@
+"""From a source and a few wishes to everything that training needs: splits first, then what is fitted."""
+
+from __future__ import annotations
+
+import pathlib
+import platform
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unfog.errors import ArgumentError, DataError
+from unfog.kinds import kinds
+from unfog.kinds.given import GivenCodec
+from unfog.kinds.infer import infer
+from unfog.kinds.items import Items
+from unfog.kinds.splits import Splits, split
+from unfog.maths.randomness import mix
+from unfog.model import spaces
+from unfog.nets import nets
+from unfog.tasks.config import Config, override
+from unfog.tasks.recipes import recipes
+from unfog.tasks.runfolder import Borders
+
+States = tuple[Tensor, dict[str, Tensor]]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A configuration with the data it is for, encoded."""
+
+    config: Config
+    items: Items
+    splits: Splits
+    borders: Borders
+    states: States
+
+    def with_config(self, config: Config) -> Prepared:
+        return replace(self, config=config)
+
+
+def prepare(
+    source: Any,
+    *,
+    kind: str | None,
+    given: list[str],
+    recipe: str,
+    batch: int | None,
+    lr: float | None,
+    settings: dict[str, Any],
+    reading: dict[str, Any],
+    seed: int,
+    device: str,
+) -> Prepared:
+    """Read, split, fit codec, conditions and space on the training part, and resolve the configuration."""
+    chosen = recipes[recipe]
+    name = infer(source, kind, key=reading.get("key"))
+    room = kinds[name]
+    items = room.read(source, given=given or None, **reading)
+    splits = split(items, seed=seed)
+    training = items.take(splits.train)
+    codec = room.codec.fit(training)
+    cond = GivenCodec.fit(training.columns, given)
+    offered = room.defaults(codec.state_shape, len(training))
+    content = resolve(
+        name, items, offered, asdict(chosen), recipe, given, batch, lr, seed, device, source, reading
+    )
+    content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
+    sample = codec.encode(_some(training, seed).data)
+    space = spaces.fit(
+        content["space"]["name"], sample, **{k: v for k, v in content["space"].items() if k != "name"}
+    )
+    content["shape"] = list(space.shape)
+    content["sigma_data"] = float(space.into(sample).std())
+    if not content["sigma_data"] > 0:
+        raise DataError("all items have the same single value; there is nothing to learn")
+    content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
+    content["net"] = _net(content["net"], content["shape"], cond)
+    if content["target"]["name"] == "edm":
+        content["target"].setdefault("sigma_data", content["sigma_data"])
+    try:
+        config = Config.model_validate(content)
+    except ValueError as error:
+        raise ArgumentError(f"the configuration does not fit: {error}") from error
+    borders = Borders(codec, cond, space)
+    return Prepared(config, items, splits, borders, encoded(items, splits, borders, config))
+
+
+def resolve(
+    kind: str,
+    items: Items,
+    offered: dict[str, Any],
+    chosen: dict[str, Any],
+    recipe: str,
+    given: list[str],
+    batch: int | None,
+    lr: float | None,
+    seed: int,
+    device: str,
+    source: Any,
+    reading: dict[str, Any],
+) -> dict[str, Any]:
+    """The configuration as a dict: the recipe's choices over the kind's, the user's over both."""
+    named = str(pathlib.Path(source).resolve()) if isinstance(source, (str, pathlib.Path)) else None
+    return {
+        **Config.model_construct().model_dump(exclude_unset=False),
+        "kind": kind,
+        "given": given,
+        "recipe": recipe,
+        "seed": seed,
+        "device": device,
+        **chosen,
+        "net": offered["net"],
+        "space": offered["space"],
+        "sigma_data": 1.0,
+        "shape": [],
+        "train": {
+            "steps": 1,
+            "batch": min(batch or offered["batch"], 1_000_000),
+            "lr": lr or offered["lr"],
+            "weight_decay": 0.01,
+            "betas": [0.9, 0.99],
+            "clip": 1.0,
+            "ema": 0.05,
+            "dropout": 0.1 if given else 0.0,
+            "precision": "float32",
+            "log_every": 20,
+            "checkpoint_seconds": 60.0,
+        },
+        "data": {
+            "source": named,
+            "reading": reading,
+            "count": len(items),
+            "item": list(items.data.shape[1:]),
+            "notes": items.notes,
+            "origin": items.origin,
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
+        "reasons": offered["reasons"],
+    }
+
+
+def _net(content: dict[str, Any], shape: list[int], cond: GivenCodec) -> dict[str, Any]:
+    """The net's full options, as the net itself resolves them."""
+    options = {k: v for k, v in content.items() if k != "name"}
+    with torch.random.fork_rng(devices=[]):
+        net = nets.make(content["name"], shape=shape, given=cond.specs, **options)
+    return {"name": content["name"], **net.options}
+
+
+def _some(items: Items, seed: int, most: int = 20_000) -> Items:
+    """At most `most` training items, for fitting the space."""
+    if len(items) <= most:
+        return items
+    return items.take(np.random.default_rng(mix(seed, 23)).permutation(len(items))[:most])
+
+
+def encoded(items: Items, splits: Splits, borders: Borders, config: Config) -> States:
+    """Training states in the space (N, *shape) float32, and conditions, all in memory."""
+    training = items.take(splits.train)
+    parts = [
+        borders.space.into(borders.codec.encode(training.data[at : at + 1024])).float()
+        for at in range(0, len(training), 1024)
+    ]
+    picked = borders.given.pick(training.columns)
+    return torch.cat(parts), borders.given.encode(picked, len(training))

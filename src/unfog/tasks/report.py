@@ -1,0 +1,218 @@
+"""One self-contained HTML file: data, training, samples, figures, novelty, cost."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+import json
+import pathlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from unfog.kinds import kinds
+from unfog.model import files
+from unfog.tasks.evaluate import FILE, evaluate, training_data
+from unfog.train.log import read as read_log
+
+if TYPE_CHECKING:
+    from unfog.tasks.trained import Trained
+
+STYLE = """
+body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}
+h1{font-size:1.7rem;margin-bottom:0}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #dde2e8}
+table{border-collapse:collapse;width:100%;font-size:.93rem}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #eef1f4;vertical-align:top}
+th{color:#5a6675;font-weight:600}img{max-width:100%}.note{color:#5a6675}.good{color:#1a7f4b}.bad{color:#b3441e}
+.pair{display:flex;gap:2rem;flex-wrap:wrap}.pair figure{margin:0;flex:1 1 22rem}figcaption{color:#5a6675;font-size:.9rem}
+"""
+
+
+def report(
+    model: Trained,
+    out: str | pathlib.Path | None = None,
+    *,
+    seed: int = 0,
+    fresh: bool = False,
+    show: bool | None = None,
+) -> pathlib.Path:
+    """Write the report of a run; returns its path.
+
+    Args:
+        out: the HTML file; RUN/report.html where None.
+        fresh: judge anew even if RUN/evaluation.json is there.
+    """
+    out = pathlib.Path(out) if out is not None else model.folder / "report.html"
+    items = training_data(model)
+    done = model.folder / FILE
+    if fresh or not done.exists():
+        judged = evaluate(model, seed=seed, show=show).to_json()
+    else:
+        judged = files.read_json(done)
+    samples = model.sample(_shown(model), given=_asked(model), seed=seed, show=show)
+    train = items.take(model.splits.train)
+    body = [
+        _heading(model),
+        _section("Samples", _pair(model, samples, train)),
+        _section("Is it good, and is it new?", _figures(judged)),
+        _section("Nearest training items", _nearest(model, samples, train)),
+        _section("Training", _curve(model) + _facts(model)),
+        _section("Data", _data(model)),
+        _section("Configuration", f"<pre>{html.escape(json.dumps(model.config.to_json(), indent=1))}</pre>"),
+    ]
+    page = (
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>unfog report: {html.escape(model.folder.name)}</title><style>{STYLE}</style>{''.join(body)}</html>"
+    )
+    files.write_bytes(out, page.encode())
+    return out
+
+
+def _classes(model: Trained) -> tuple[str, list[Any]] | None:
+    """The class condition and its values, if the model has one with at most 32."""
+    for name, field in model.borders.given.fields.items():
+        if field.spec["type"] == "class" and field.spec["size"] <= 32:
+            codes = np.arange(field.spec["size"])
+            return name, list(field.decode(__import__("torch").from_numpy(codes)))
+    return None
+
+
+def _asked(model: Trained) -> dict[str, Any] | None:
+    classes = _classes(model)
+    return None if classes is None else {classes[0]: [v for v in classes[1] for _ in range(8)]}
+
+
+def _shown(model: Trained) -> int:
+    classes = _classes(model)
+    return 36 if classes is None else 8 * len(classes[1])
+
+
+def _section(title: str, content: str) -> str:
+    return f"<h2>{title}</h2>{content}"
+
+
+def picture(figure: Any) -> str:
+    """A matplotlib figure as an inline PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    return f"<img alt='' src='data:image/png;base64,{data}'>"
+
+
+def _heading(model: Trained) -> str:
+    c = model.config
+    given = f", given {', '.join(c.given)}" if c.given else ""
+    return (
+        f"<h1>{html.escape(model.folder.name)}</h1><p class=note>{c.kind} {tuple(c.data.item)}{given} · recipe "
+        f"{c.recipe} · unfog {c.version}</p>"
+    )
+
+
+def _pair(model: Trained, samples: Any, train: Any) -> str:
+    kind = kinds[model.config.kind]
+    classes = _classes(model)
+    if classes is None:
+        real = kind.look(train.data[: len(samples)])
+    else:
+        from unfog.kinds.given import resolve
+
+        column = list(train.columns[resolve(classes[0], train.columns)])
+        chosen = [
+            i for v in classes[1] for i in [j for j, c in enumerate(column) if str(c) == str(v)][:8]
+        ]
+        real = kind.look(train.data[chosen], [column[i] for i in chosen])
+    return (
+        f"<div class=pair><figure>{picture(samples.look())}<figcaption>drawn by the model, not picked"
+        f"</figcaption></figure><figure>{picture(real)}<figcaption>training data</figcaption></figure></div>"
+    )
+
+
+def _figures(judged: dict[str, Any]) -> str:
+    rows = []
+    for figure in judged["figures"]:
+        mark = "good" if figure["at_floor"] else "bad"
+        notes = " ".join(figure["notes"])
+        rows.append(
+            f"<tr><td>{html.escape(figure['name'])}</td><td class={mark}>{figure['value']:.3g}<br><span class=note>"
+            f"{figure['low']:.3g} to {figure['high']:.3g}</span></td><td>{figure['floor']:.3g}<br><span class=note>"
+            f"{figure['floor_low']:.3g} to {figure['floor_high']:.3g}</span></td><td>{html.escape(figure['verdict'])}"
+            f"<br><span class=note>{html.escape(notes)}</span></td></tr>"
+        )
+    return (
+        f"<p>{judged['count']} samples against {html.escape(judged['heldout'])}. Intervals are 95 % bootstrap; the "
+        "floor is what real data itself scores against held-out data of the same size.</p><table><tr><th>figure"
+        f"<th>samples<th>floor<th>verdict</tr>{''.join(rows)}</table>"
+    )
+
+
+def _nearest(model: Trained, samples: Any, train: Any) -> str:
+    """Some samples above the training items nearest to them in the state space."""
+    import torch
+
+    codec = model.borders.codec
+    picked = list(range(0, len(samples), max(1, len(samples) // 10)))[:10]
+    mine = codec.encode(samples.raw[picked]).flatten(1)
+    best = torch.full((len(picked),), torch.inf)
+    index = torch.zeros(len(picked), dtype=torch.long)
+    for at in range(0, len(train), 2048):
+        apart = torch.cdist(mine, codec.encode(train.data[at : at + 2048]).flatten(1))
+        least, where = apart.min(1)
+        closer = least < best
+        best, index = torch.where(closer, least, best), torch.where(closer, where + at, index)
+    both = np.concatenate([samples.raw[picked], train.data[index.numpy()]])
+    figure = kinds[model.config.kind].look(both, columns=len(picked))
+    return (
+        f"<p class=note>Above: samples. Below each: its nearest training item.</p>{picture(figure)}"
+    )
+
+
+def _curve(model: Trained) -> str:
+    from matplotlib.figure import Figure
+
+    lines = read_log(model.folder / "metrics.jsonl")
+    if not lines:
+        return "<p>No metrics were logged.</p>"
+    steps = [line["step"] for line in lines]
+    figure = Figure(figsize=(9, 2.8))
+    left, right = figure.subplots(1, 2)
+    left.plot(steps, [float(line["loss"]) for line in lines], color="#2a6fbb", lw=1)
+    left.set(xlabel="step", ylabel="training loss", yscale="log")
+    right.plot(steps, [line["lr"] for line in lines], color="#888", lw=1)
+    right.set(xlabel="step", ylabel="step size")
+    for axis in (left, right):
+        axis.grid(alpha=0.25)
+        axis.spines[["top", "right"]].set_visible(False)
+    return picture(figure)
+
+
+def _facts(model: Trained) -> str:
+    lines = read_log(model.folder / "metrics.jsonl")
+    parameters = sum(p.numel() for p in model.net.parameters())
+    t = model.config.train
+    facts = {
+        "parameters": f"{parameters:,}",
+        "steps": f"{t.steps} of {t.batch}, {t.precision}",
+        "items per second": lines[-1]["items_per_second"] if lines else "?",
+        "skipped updates": lines[-1]["skipped"] if lines else "?",
+        "network calls per sample": model.config.sampling_steps,
+    }
+    return _table(facts)
+
+
+def _data(model: Trained) -> str:
+    data, splits = model.config.data, model.splits
+    facts = {
+        "source": data.source or "in memory",
+        "items": data.count,
+        "train / validation / test": f"{len(splits.train)} / {len(splits.validation)} / {len(splits.test)}",
+        "exact duplicates": splits.duplicates,
+        "notes": " ".join([*data.notes, *model.config.reasons]) or "none",
+    }
+    return _table(facts)
+
+
+def _table(facts: dict[str, Any]) -> str:
+    rows = "".join(
+        f"<tr><th>{html.escape(name)}<td>{html.escape(str(value))}</tr>" for name, value in facts.items()
+    )
+    return f"<table>{rows}</table>"

@@ -1,0 +1,72 @@
+"""A trained model, in hand: what `fit` returns and `load` reads back."""
+
+from __future__ import annotations
+
+import pathlib
+import shutil
+from typing import Any
+
+import torch
+
+from unfog.errors import ArgumentError
+from unfog.kinds.splits import Splits
+from unfog.model.model import Model
+from unfog.tasks.config import Config
+from unfog.tasks.generate import Samples, generate
+from unfog.tasks.runfolder import Borders
+
+
+class Trained:
+    """A model with its borders to the user's data.
+
+    Attributes:
+        folder: its run folder.     config: the resolved configuration.     net: weights as sampled (averaged).
+        borders: codec, conditions, space.     splits: which items were train, validation, test.
+        items: the data it was fitted on where that is in memory (not after `load`).
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        config: Config,
+        net: Model,
+        borders: Borders,
+        splits: Splits,
+        *,
+        items: Any = None,
+        device: torch.device | str = "cpu",
+    ):
+        self.folder, self.config, self.borders, self.splits = folder, config, borders, splits
+        self.net = net.eval().requires_grad_(False).to(device)
+        self.net.precision = "float32"
+        self.items = items
+        self.device = torch.device(device)
+
+    def __repr__(self) -> str:
+        c = self.config
+        given = f", given {', '.join(c.given)}" if c.given else ""
+        return f"<unfog model: {c.kind} {tuple(c.data.item)}, recipe {c.recipe}{given}, in {self.folder}>"
+
+    def sample(self, count: int = 16, **choices: Any) -> Samples:
+        """Draw samples; see `unfog.tasks.generate.generate` for given, scale, steps, solver, eta, seed, batch."""
+        return generate(self, count, **choices)
+
+    def evaluate(self, source: Any = None, **choices: Any) -> Any:
+        """Judge samples against held-out data; see `unfog.tasks.evaluate.evaluate`."""
+        from unfog.tasks.evaluate import evaluate
+
+        return evaluate(self, source, **choices)
+
+    def report(self, out: str | pathlib.Path | None = None, **choices: Any) -> pathlib.Path:
+        """Write one self-contained HTML file; see `unfog.tasks.report.report`."""
+        from unfog.tasks.report import report
+
+        return report(self, out, **choices)
+
+    def save(self, out: str | pathlib.Path) -> pathlib.Path:
+        """Copy the run folder to `out`, checkpoints left behind."""
+        out = pathlib.Path(out)
+        if out.exists():
+            raise ArgumentError(f"{out} is there already; name a new folder")
+        shutil.copytree(self.folder, out, ignore=shutil.ignore_patterns("checkpoints", ".*"))
+        return out

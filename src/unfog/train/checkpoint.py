@@ -1,0 +1,116 @@
+"""Everything that `--resume` needs, in folders that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import pathlib
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unfog.errors import ResourceError, RunError
+from unfog.model import files
+from unfog.model.ema import Ema
+from unfog.model.model import Model
+
+KEPT = 2
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint on disk."""
+
+    folder: pathlib.Path
+    step: int
+
+
+def save(
+    run: pathlib.Path,
+    step: int,
+    model: Model,
+    ema: Ema,
+    optimiser: torch.optim.Optimizer,
+    **facts: Any,
+) -> Checkpoint:
+    """Write checkpoints/step-N and drop all but the newest two. Raises ResourceError when the disk is full."""
+    home = run / "checkpoints"
+    home.mkdir(exist_ok=True)
+    final = home / f"step-{step:08d}"
+    draft = home / f".draft-{step:08d}-{os.getpid()}"
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        draft.mkdir()
+        numbers, tensors = _optimiser_state(optimiser)
+        files.write_tensors(draft / "model.safetensors", dict(model.state_dict()))
+        files.write_tensors(draft / "ema.safetensors", ema.tensors())
+        files.write_tensors(draft / "optimiser.safetensors", tensors)
+        files.write_json(draft / "state.json", {"step": step, "optimiser": numbers, **facts})
+        names = ["model.safetensors", "ema.safetensors", "optimiser.safetensors", "state.json"]
+        files.write_manifest(draft, names)
+        if final.exists():
+            shutil.rmtree(final)
+        draft.rename(final)
+    except (OSError, ResourceError) as error:
+        shutil.rmtree(draft, ignore_errors=True)
+        if isinstance(error, ResourceError):
+            raise
+        raise ResourceError(f"could not write a checkpoint in {home} ({error.strerror})") from error
+    files.sync_folder(home)
+    for old in found(run)[:-KEPT]:
+        shutil.rmtree(old.folder, ignore_errors=True)
+    return Checkpoint(final, step)
+
+
+def found(run: pathlib.Path) -> list[Checkpoint]:
+    """All checkpoints, oldest first."""
+    home = run / "checkpoints"
+    whole = sorted(home.glob("step-*")) if home.is_dir() else []
+    return [Checkpoint(folder, int(folder.name.split("-")[1])) for folder in whole]
+
+
+def tidy(run: pathlib.Path) -> None:
+    """Remove what a crash left half-written."""
+    for orphan in [*(run / "checkpoints").glob(".draft-*"), *run.glob(".*.tmp")]:
+        shutil.rmtree(orphan) if orphan.is_dir() else orphan.unlink()
+
+
+def newest(run: pathlib.Path) -> tuple[Checkpoint | None, list[str]]:
+    """The newest checkpoint that is whole, and a sentence on every newer one that is not."""
+    complaints = []
+    for checkpoint in reversed(found(run)):
+        try:
+            files.check_manifest(checkpoint.folder)
+            return checkpoint, complaints
+        except RunError as error:
+            complaints.append(f"{error}; going back to the checkpoint before")
+    return None, complaints
+
+
+def restore(
+    checkpoint: Checkpoint, model: Model, ema: Ema, optimiser: torch.optim.Optimizer
+) -> dict[str, Any]:
+    """Fill model, average and optimiser in place; returns the facts saved with them."""
+    folder = checkpoint.folder
+    files.fill_module(model, files.read_tensors(folder / "model.safetensors"), folder)
+    files.fill_module(ema.model, files.read_tensors(folder / "ema.safetensors"), folder)
+    facts = files.read_json(folder / "state.json")
+    tensors = files.read_tensors(folder / "optimiser.safetensors")
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in tensors.items():
+        number, name = key.split(".", 1)
+        state.setdefault(int(number), {})[name] = value
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": state, "param_groups": groups})
+    return facts
+
+
+def _optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[list[str], dict[str, Tensor]]:
+    """Names and tensors of the optimiser's state; everything AdamW keeps is a tensor."""
+    tensors = {}
+    for number, entry in optimiser.state_dict()["state"].items():
+        for name, value in entry.items():
+            tensors[f"{number}.{name}"] = torch.as_tensor(value)
+    return sorted({key.split(".", 1)[1] for key in tensors}), tensors

@@ -1,0 +1,133 @@
+"""The training loop: a generator that yields after every update; the caller logs, saves and stops."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from unfog.errors import UnfogError
+from unfog.maths.randomness import BatchRng
+from unfog.maths.states import lead
+from unfog.maths.times import Times
+from unfog.model.ema import Ema
+from unfog.model.model import Model
+from unfog.nets.conditions import dropout
+from unfog.train.batches import Batches, to_device
+from unfog.train.schedule import Schedule
+
+if TYPE_CHECKING:
+    from unfog.maths.couplings import Coupling
+
+
+class Diverged(UnfogError):
+    """The loss or its gradient stayed infinite or not a number, update after update."""
+
+    exit_code = 3
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What one update did. `loss` is 0-d, `losses` and `times` are (B,); all detached."""
+
+    step: int
+    loss: Tensor
+    losses: Tensor
+    times: Tensor
+    rate: float
+    gradient: float
+    skipped: int
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What is minimised: how t is drawn, how errors weigh, how noise is paired, how conditions drop out.
+
+    Args:
+        dropout: share of samples that lose a condition, per condition; teaches the unconditional model.
+    """
+
+    times: Times
+    weight: Callable[..., Tensor]
+    coupling: Coupling | None = None
+    dropout: float = 0.1
+
+
+def train(
+    model: Model,
+    batches: Batches,
+    optimiser: torch.optim.Optimizer,
+    objective: Objective,
+    schedule: Schedule,
+    *,
+    steps: int,
+    seed: int,
+    ema: Ema | None = None,
+    start: int = 0,
+    clip: float = 1.0,
+    rank: int = 0,
+    patience: int = 20,
+) -> Iterator[Progress]:
+    """Update the model from step `start` to `steps`; noise depends on (seed, rank, step) only.
+
+    A loss or gradient that is not finite leaves weights and average untouched and is counted.
+
+    Args:
+        clip: the gradient's norm is cut to this.     patience: so many broken updates in a row are an error.
+    Raises: Diverged after `patience` broken updates in a row.
+    """
+    device = next(model.parameters()).device
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    base = [group["lr"] for group in optimiser.param_groups]
+    skipped = broken = 0
+    model.train()
+    for step, batch in zip(range(start, steps), batches.since(start), strict=False):
+        rng = BatchRng(seed, rank, step)
+        factor = schedule.factor(step, steps)
+        for group, rate in zip(optimiser.param_groups, base, strict=True):
+            group["lr"] = rate * factor
+        x, cond = to_device(batch.x, device), to_device(batch.cond, device)
+        losses, times = _losses(model, x, cond, objective, rng)
+        loss = losses.mean()
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        norm = nn.utils.clip_grad_norm_(parameters, clip)
+        if bool(torch.isfinite(norm) & torch.isfinite(loss)):
+            broken = 0
+            optimiser.step()
+            if ema is not None:
+                ema.update(model, step + 1)
+        else:
+            skipped, broken = skipped + 1, broken + 1
+            if broken >= patience:
+                raise Diverged(
+                    f"the loss was not finite for {patience} updates in a row, at step {step}; "
+                    f"lower --lr (now {base[0]:g}), or use --precision float32"
+                )
+        yield Progress(
+            step=step + 1,
+            loss=loss.detach(),
+            losses=losses.detach(),
+            times=times,
+            rate=base[0] * factor,
+            gradient=float(norm),
+            skipped=skipped,
+        )
+    for group, rate in zip(optimiser.param_groups, base, strict=True):
+        group["lr"] = rate
+
+
+def _losses(
+    model: Model, x: Any, cond: dict[str, Tensor], objective: Objective, rng: BatchRng
+) -> tuple[Tensor, Tensor]:
+    z = None
+    conditions = getattr(model.net, "conditions", None)
+    if objective.coupling is not None:
+        z = objective.coupling.pair(x, model.path.prior(x, rng=rng), cond or None, rng=rng)
+    if cond and conditions is not None and objective.dropout > 0:
+        draw = rng.uniform(torch.empty(len(conditions.given), len(lead(x)), device=lead(x).device))
+        cond = dropout(cond, conditions.given, objective.dropout, draw)
+    return model.loss(x, cond or None, times=objective.times, weight=objective.weight, rng=rng, z=z)
