@@ -22,7 +22,7 @@ def blobs(n, seed, shape=(5,), classes=3, gap=3.0):
 @pytest.mark.parametrize("shape", [(5,), (2, 40), (1, 16, 16), (2, 3, 4, 5)])
 def test_learns_classes_of_any_rank_with_their_own_numbers(shape):
     x, label = blobs(600, 0, shape, gap=8.0)
-    net = train_judge(x, label, budget=4)
+    net = train_judge(x, label, budget=3)
     held, truth = blobs(300, 1, shape, gap=8.0)
     assert net.classes == (5, 15, 25)
     assert net.accuracy(held, truth) > 0.95

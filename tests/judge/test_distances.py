@@ -98,9 +98,9 @@ def test_wilson_interval_holds_no_certainty():
     assert bootstrap.share(50, 100) == pytest.approx((0.4038, 0.5962), abs=1e-4)  # published value
 
 
-def test_bootstrap_of_a_mean_has_the_standard_error():
+def test_resamples_of_a_mean_have_its_standard_error():
     x = normal(400, 1, 0)[:, 0]
-    low, high = bootstrap.mean(x, generator=rng(0))
+    low, high = bootstrap.percentile(bootstrap.counts(400, 1000, rng(0)) @ x / 400)
     assert (high - low) / 2 == pytest.approx(1.96 * float(x.std()) / 20, rel=0.1)
 
 

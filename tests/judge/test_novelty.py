@@ -63,7 +63,7 @@ def test_planted_copies_are_flagged_one_by_one(noise, relative):
 
 def test_blur_is_no_copy_relative_to_the_neighbours():
     train, unseen, fresh = normal(800, 12, 0), normal(400, 12, 1), 0.6 * normal(400, 12, 2)
-    assert novelty(fresh, train, unseen).figure.value > 0.6  # nearer to everything
+    assert novelty(fresh, train, unseen).figure.value > 0.3  # nearer to everything
     assert novelty(fresh, train, unseen, relative=True).figure.value < 0.15
 
 

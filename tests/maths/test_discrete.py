@@ -12,6 +12,7 @@ from unfog.errors import ArgumentError, ShapeError, TimeError
 from unfog.maths.discrete import Masking
 from unfog.maths.randomness import BatchRng
 from unfog.maths.truth_discrete import DiscreteTable
+from unfog.sample.randomness import SampleRng
 
 SIZES = (2, 5, 3)
 schedules = pytest.mark.parametrize("schedule", ["linear", "cosine"])
@@ -135,6 +136,27 @@ def test_revealed_entries_stay_at_eta_zero_and_none_are_masked_at_zero():
         assert (x_0 < torch.tensor(SIZES)).all()
 
 
+@pytest.mark.parametrize(("t", "s", "most"), [(0.4, 0.3, 0.5), (0.9, 0.6, 1.0)])
+def test_eta_is_the_share_of_the_largest_remasking(t, s, most):
+    path = Masking((6,))
+    x = torch.zeros(5000, 4, dtype=torch.long)
+    x_t = path.corrupt(x, t, rng=BatchRng(1)).x_t
+    shown = x_t != 6
+    for eta in (0.3, 1.0):
+        x_s = path.move(x_t, F.one_hot(x, 6).float(), t, s, eta=eta, rng=BatchRng(2))
+        assert within(shown.sum(), (x_s[shown] == 6).sum(), eta * most)
+
+
+def test_a_sample_does_not_depend_on_its_batch():
+    path = Masking(SIZES)
+    x, p = path.prior(data(6), rng=BatchRng(0)), torch.full((6, 3, 5), 0.2)
+    p = path.answer(p)
+    together = path.move(x, p, 1.0, 0.4, eta=0.5, rng=SampleRng(3, range(6)))
+    for i in range(6):
+        alone = path.move(x[i : i + 1], p[i : i + 1], 1.0, 0.4, eta=0.5, rng=SampleRng(3, [i]))
+        assert torch.equal(alone, together[i : i + 1])
+
+
 def test_times_per_sample_and_per_entry():
     path = Masking((4,))
     x = torch.zeros(4000, 6, dtype=torch.long)
@@ -238,10 +260,7 @@ def test_table_predictor_is_the_conditional():
     assert counts[4] == 0
     kept = torch.tensor([0, 1, 2, 3, 5])
     # chi-square, false alarm 1e-4
-    assert (
-        stats.chisquare(counts[kept], table.probabilities.flatten()[kept] * 20_000).pvalue
-        > 1e-4
-    )
+    assert stats.chisquare(counts[kept], table.probabilities.flatten()[kept] * 20_000).pvalue > 1e-4
 
 
 def test_clear_errors():

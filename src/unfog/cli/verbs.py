@@ -44,7 +44,9 @@ def fit(
     lr: float | None = None,
     size: int | None = None,
     strict: Flag = False,
-    set_: Annotated[list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)] = None,
+    set_: Annotated[
+        list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)
+    ] = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -217,12 +219,16 @@ def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:
         if not equals:
             raise ArgumentError(f"--given takes name=value, for example label=cat; got {text!r}")
         if key in asked:
-            raise ArgumentError(f"--given {key} is there twice; give one value, or name=* for all classes")
+            raise ArgumentError(
+                f"--given {key} is there twice; give one value, or name=* for all classes"
+            )
         name = resolve(key, model.borders.given.fields)
         spec = model.borders.given.specs[name]
         if value == "*":
             if spec["type"] != "class":
-                raise ArgumentError(f"{name}=* runs through classes, and {name!r} is a {spec['type']}")
+                raise ArgumentError(
+                    f"{name}=* runs through classes, and {name!r} is a {spec['type']}"
+                )
             import torch
 
             codes = torch.arange(count) % spec["size"]
@@ -242,7 +248,9 @@ def _number(name: str, value: str) -> Any:
     try:
         return json.loads(value)
     except json.JSONDecodeError as error:
-        raise ArgumentError(f"{name} takes a number or a JSON list of numbers; got {value!r}") from error
+        raise ArgumentError(
+            f"{name} takes a number or a JSON list of numbers; got {value!r}"
+        ) from error
 
 
 @app.command
@@ -288,7 +296,13 @@ def evaluate(
     from unfog.tasks.load import load
 
     result = judge(
-        load(run, device=device), source, count=count, scale=scale, steps=steps, solver=solver, seed=seed
+        load(run, device=device),
+        source,
+        count=count,
+        scale=scale,
+        steps=steps,
+        solver=solver,
+        seed=seed,
     )
     if json:
         return result.to_json()
@@ -405,7 +419,12 @@ def _registry(name: str, module: str) -> None:
 
         registry = getattr(importlib.import_module(module), name)
         table = [
-            {"name": r.name, "aliases": list(r.aliases), "summary": r.summary, "reference": r.reference}
+            {
+                "name": r.name,
+                "aliases": list(r.aliases),
+                "summary": r.summary,
+                "reference": r.reference,
+            }
             for r in registry
         ]
         if json:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -37,22 +36,6 @@ def spread(value: float, replicates: Tensor) -> tuple[float, float]:
         return value, value
     low, high = percentile(replicates / middle)
     return value * min(low, 1.0), value * max(high, 1.0)
-
-
-def mean(values: Tensor, *, generator: torch.Generator, draws: int = 1000) -> tuple[float, float]:
-    """Bootstrap interval of the mean of values (n,)."""
-    values = values.double()
-    return percentile(counts(len(values), draws, generator).double() @ values / len(values))
-
-
-def interval(
-    statistic: Callable[[Tensor], float], n: int, *, generator: torch.Generator, draws: int = 200
-) -> tuple[float, float]:
-    """Percentile interval of `statistic(indices)`, indices (n,) drawn with replacement."""
-    replicates = [
-        float(statistic(torch.randint(n, (n,), generator=generator))) for _ in range(draws)
-    ]
-    return percentile(torch.tensor(replicates, dtype=torch.float64))
 
 
 def share(hits: int, n: int) -> tuple[float, float]:

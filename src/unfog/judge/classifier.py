@@ -43,13 +43,15 @@ class JudgeNet(nn.Module):
         self.shape, self.classes, self.pseudo = tuple(shape), tuple(classes), pseudo
         self.convolves = len(shape) in (2, 3) and min(shape[1:]) >= 8
         per = (shape[0], *[1] * (len(shape) - 1)) if self.convolves else shape
+        self.mean: Tensor
+        self.std: Tensor
         self.register_buffer("mean", torch.zeros(per))
         self.register_buffer("std", torch.ones(per))
         self.trunk = _convolutions(self.shape) if self.convolves else _perceptron(self.shape)
         self.head = nn.Linear(FEATURES, len(classes))
         self.notes: tuple[str, ...] = ()
         if len(shape) == 3:  # a fifth faster on a CPU
-            self.to(memory_format=torch.channels_last)
+            self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(features (B, 64), logits (B, classes)) of states x (B, *D)."""
@@ -87,7 +89,7 @@ class JudgeNet(nn.Module):
         x = states(x)
         if labels is None and self.pseudo is None:
             raise ArgumentError("this judge was trained on labels; accuracy needs labels too")
-        truth = self.pseudo.assign(x) if labels is None or self.pseudo else labelled(labels, x)
+        truth = self.pseudo.assign(x) if self.pseudo else labelled(labels, x)
         return float((self.predict(x) == truth).double().mean())
 
     @torch.no_grad()

@@ -38,7 +38,7 @@ def hit_rate_figure(case: Case) -> list[Figure]:
     real_hits, m = hit_rate(case.net, case.all_real, case.real_labels)
     low, high = bootstrap.share(hits, n)
     floor_low, floor_high = bootstrap.share(real_hits, m)
-    worst = ()
+    worst: tuple[str, ...] = ()
     groups = [(int(c), case.labels == c) for c in torch.unique(case.labels)]
     if len(groups) > 1:
         guess = case.net.predict(case.all_samples)

@@ -171,11 +171,14 @@ def _tolerance(k: int, m: int) -> tuple[float, float]:
 
 
 def _words(figure: Figure, place: str) -> str:
+    real = f"{100 * (1 - figure.floor):.0f} % of real unseen items are"
+    control = (
+        f"control {100 * figure.floor:.1f} %, "
+        f"{100 * figure.floor_low:.1f} to {100 * figure.floor_high:.1f}"
+    )
     measured = (
         f"{100 * figure.value:.1f} % ({100 * figure.low:.1f} to {100 * figure.high:.1f}) of "
-        f"samples are nearer to a training item in {place} than "
-        f"{100 * (1 - figure.floor):.0f} % of real unseen items are (control {100 * figure.floor:.1f} %, {100 * figure.floor_low:.1f} to "
-        f"{100 * figure.floor_high:.1f})"
+        f"samples are nearer to a training item in {place} than {real} ({control})"
     )
     if not figure.at_floor:
         return f"{measured}: " + ("copies" if figure.low > 0.5 else "some are copies")
@@ -218,8 +221,8 @@ def novelty_figure(case: Case) -> list[Figure]:
     """Share of samples nearer to a training item than 95 % of unseen real items are."""
     kept, notes = _unseen(case)
     unseen = case.all_real[kept]
-    said = {"place": case.place, "notes": notes}
-    return [novelty(case.all_samples, case.train, unseen, **said).figure]
+    found = novelty(case.all_samples, case.train, unseen, place=case.place, notes=notes)
+    return [found.figure]
 
 
 @metrics.add("novelty_relative", reference="Carlini et al. 2023")
@@ -246,5 +249,11 @@ def novelty_features_figure(case: Case) -> list[Figure]:
     known = case.features("train")
     near = shifted_nearest(case.net, case.all_samples, known)
     control, _ = shifted_nearest(case.net, case.all_real[kept], known)
-    said = {"name": "novelty_features", "place": "judge features"}
-    return [copy_rate(near, control, notes=(case.trust, *notes), **said).figure]
+    found = copy_rate(
+        near,
+        control,
+        name="novelty_features",
+        place="judge features",
+        notes=(case.trust, *notes),
+    )
+    return [found.figure]

@@ -250,7 +250,8 @@ def energy_test(
     first[:n, 0] = 1
     for k in range(1, permutations + 1):
         first[torch.randperm(n + m, generator=generator)[:n], k] = 1
-    xx, total, row_of_x = torch.zeros(permutations + 1).double(), 0.0, 0.0
+    total = 0.0
+    xx, row_of_x = torch.zeros(2, permutations + 1, dtype=torch.float64)
     for i in torch.arange(n + m).split(1024):  # never the whole distance matrix at once
         gaps = torch.cdist(pooled[i], pooled, compute_mode="donot_use_mm_for_euclid_dist")
         xx += (first[i] * (gaps @ first)).sum(0)

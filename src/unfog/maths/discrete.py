@@ -136,8 +136,8 @@ class Masking:
             x_t: long (B, N) state at t.     x_hat: (B, N, width) probabilities.
             t, s: (), (B,) or (B, N) times, s <= t.
             eta: share of the largest re-masking that keeps the marginals; at 0 a revealed entry
-                never changes again. Entries revealed in one move don't see each other, so much re-masking
-                needs many steps.
+                never changes again. Entries revealed in one move don't see each other, so much
+                re-masking needs many steps.
             rng: always needed.
         Ref: Sahoo et al. 2024, MDLM, sec. 3; Wang et al. 2025, ReMDM, sec. 3 (re-masking).
         """

@@ -2,9 +2,10 @@
 
     x_t = exp_x(t log_x(z)),     z uniform on the manifold
 
-The mean of points on a circle is ill-defined, so what is predicted here, and what `move` trusts as
-x_hat, is the tangent at x_t that points to the data. It is -t times the velocity, and so is its mean.
-Ref: Chen & Lipman 2024, Flow Matching on General Geometries, eq. 14 and 15; Bose et al. 2024, FoldFlow.
+The mean of points on a circle is ill-defined, so what is predicted here, and what `move` trusts
+as x_hat, is the tangent at x_t that points to the data. It is -t times the velocity, and so is its
+mean.
+Ref: Chen & Lipman 2024, Flow Matching on General Geometries, sec. 3; Bose et al. 2024, FoldFlow.
 """
 
 from __future__ import annotations
@@ -122,10 +123,10 @@ class Manifold:
         rng: Rng,
         mask: Tensor | None = None,
     ) -> Tensor:
-        """Never possible: uniform noise of width t is not that of width s plus something independent."""
+        """Refused: uniform noise of width t is not that of width s plus something independent."""
         raise ArgumentError(
-            f"a {type(self).__name__} path can't go up from s = {s} to t = {t}: no fresh noise makes "
-            "its marginal at t from that at s; use a solver without churn or restarts"
+            f"a {type(self).__name__} path can't go up from s = {s} to t = {t}: no fresh noise "
+            "makes its marginal at t from that at s; use a solver without churn or restarts"
         )
 
 
@@ -177,7 +178,7 @@ class Torus(Manifold):
 class Rotations(Manifold):
     """Rotations: states (B, 3, 3) or (B, N, 3, 3), tangents (B, 3) or (B, N, 3).
 
-    A tangent is axis times angle in the body's frame: exp_x(w) = x exp(w). Padding is a zero matrix.
+    A tangent is axis times angle in the body's frame: exp_x(w) = x exp(w). Padding is zeros.
     """
 
     def log(self, x: Tensor, y: Tensor) -> Tensor:

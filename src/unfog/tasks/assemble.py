@@ -8,10 +8,7 @@ from typing import Any
 import torch
 
 from unfog.errors import ArgumentError
-try:
-    from unfog.maths.couplings import couplings
-except ImportError:
-    couplings=None
+from unfog.maths.couplings import couplings
 from unfog.maths.grids import grids
 from unfog.maths.paths import paths
 from unfog.maths.targets import first_time, targets
@@ -56,7 +53,9 @@ def build_objective(config: Config) -> Objective:
     return Objective(
         times=times.build(config.times),
         weight=weights.build(config.weight),
-        coupling=None if config.coupling['name'] == 'independent' else couplings.build(config.coupling),
+        coupling=None
+        if config.coupling["name"] == "independent"
+        else couplings.build(config.coupling),
         dropout=config.train.dropout,
     )
 
@@ -93,8 +92,14 @@ def device_of(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ArgumentError(f"unknown device {name!r}; known: auto, cpu, cuda, cuda:0, mps") from error
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+        raise ArgumentError(
+            f"unknown device {name!r}; known: auto, cpu, cuda, cuda:0, mps"
+        ) from error
+    there = {
+        "cpu": True,
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
     if not there.get(device.type, False):
         raise ArgumentError(f"device {name!r} is not here; this machine has cpu; use --device cpu")
     return device

@@ -31,6 +31,8 @@ class TrainConfig(Part):
     ema: float = Field(default=0.05, ge=0.001, le=0.28)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     precision: str = "float32"
+    threads: int = Field(default=1, ge=1)
+    budget: float | None = Field(default=None, gt=0)
     log_every: int = Field(default=20, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
 
@@ -94,7 +96,9 @@ def parse(content: Any, source: str) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise RunError(f"{source} does not fit: {where}: {first['msg']}; the file was altered") from error
+        raise RunError(
+            f"{source} does not fit: {where}: {first['msg']}; the file was altered"
+        ) from error
 
 
 def override(content: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

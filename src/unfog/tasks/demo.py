@@ -67,7 +67,13 @@ def demo(
         note(f"wrote {count} handwritten digits as PNGs to {source}", quiet=quiet)
     begun, wall = time.process_time(), time.monotonic()
     model = fit(
-        source, out=run, given="label", budget=budget, overwrite=(run / "config.json").exists(), show=show, quiet=quiet
+        source,
+        out=run,
+        given="label",
+        budget=budget,
+        overwrite=(run / "config.json").exists(),
+        show=show,
+        quiet=quiet,
     )
     spent, wall = time.process_time() - begun, time.monotonic() - wall
     note(f"learnt in {spent:.0f} CPU-seconds ({wall:.0f} s)", quiet=quiet)

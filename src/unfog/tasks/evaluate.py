@@ -73,10 +73,18 @@ def evaluate(
     given = model.borders.given
     if samples is None:
         asked = {name: list(values) for name, values in given.pick(heldout.columns).items()}
-        chosen = np.random.default_rng(seed).choice(len(heldout), count, replace=count > len(heldout))
+        chosen = np.random.default_rng(seed).choice(
+            len(heldout), count, replace=count > len(heldout)
+        )
         asked = {name: [values[i] for i in chosen] for name, values in asked.items()}
         samples = model.sample(
-            count, given=asked or None, scale=scale, steps=steps, solver=solver, seed=seed, show=show
+            count,
+            given=asked or None,
+            scale=scale,
+            steps=steps,
+            solver=solver,
+            seed=seed,
+            show=show,
         )
     label = next((n for n, spec in given.specs.items() if spec["type"] == "class"), None)
     # decoded and encoded again: what is judged is what the user gets, rounding included
@@ -135,7 +143,11 @@ def _heldout(model: Trained, items: Items, source: Any) -> tuple[Items, str]:
             f"the held-out items have shape {heldout.data.shape[1:]}, the model's {model.config.data.item}; "
             "give items of the same shape"
         )
-    name = str(source) if isinstance(source, str) or hasattr(source, "__fspath__") else "the given data"
+    name = (
+        str(source)
+        if isinstance(source, str) or hasattr(source, "__fspath__")
+        else "the given data"
+    )
     return heldout, f"{len(heldout)} items of {name}"
 
 
@@ -150,5 +162,7 @@ def _classes(model: Trained, label: str, values: list[Any]) -> Tensor:
     """Class indices (N,) as the model numbers them."""
     codes = model.borders.given.encode({label: list(values)}, len(values))[label]
     if bool((codes < 0).any()):
-        raise DataError(f"{int((codes < 0).sum())} items have no {label!r}; judging needs one for each")
+        raise DataError(
+            f"{int((codes < 0).sum())} items have no {label!r}; judging needs one for each"
+        )
     return codes.to(torch.long)

@@ -32,7 +32,8 @@ from unfog.train.batches import Batches
 from unfog.train.log import Log
 from unfog.train.loop import Progress, train
 from unfog.train.optim import adamw
-from unfog.train.plan import choose_precision, measure
+from unfog.train.plan import Pace, cheapest, measure
+from unfog.train.schedule import Horizon
 
 BUDGET = "5m"
 
@@ -89,7 +90,9 @@ def fit(
         note(f"resuming {folder}", quiet=quiet)
     else:
         if source is None:
-            raise ArgumentError("fit needs a source: a folder, a file, an array or a list of images")
+            raise ArgumentError(
+                "fit needs a source: a folder, a file, an array or a list of images"
+            )
         prepared = prepare(
             source,
             kind=kind,
@@ -125,7 +128,7 @@ def _plan_sentence(config: Config) -> str:
     t = config.train
     return (
         f"plan: {config.net['name']} in the {config.space['name']} space, recipe {config.recipe}, {t.steps} steps "
-        f"of {t.batch}, {t.precision}, on {config.device}"
+        f"of {t.batch}, {t.precision}, on {config.device}, {t.threads} thread{'s' * (t.threads > 1)}"
     )
 
 
@@ -136,27 +139,37 @@ def _planned(
     config = prepared.config
     if steps is not None and steps < 1:
         raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
-    chosen = "float32" if steps is not None and precision == "auto" else precision
+    update: dict[str, Any] = {
+        "steps": steps,
+        "precision": "float32" if precision == "auto" else precision,
+        "threads": torch.get_num_threads(),
+    }
     if steps is None:
         model = build_model(config).to(device)
         batches = _batches(prepared)
         begun = time.monotonic()
-        cost = choose_precision(
-            lambda kind: measure(
+        cost = cheapest(
+            lambda kind, threads: measure(
                 model,
                 batches,
                 build_objective(config),
                 build_schedule(config),
                 precision=kind,
-                budget=min(5.0, 0.02 * left),
+                threads=threads,
+                budget=min(3.0, 0.01 * left),
             ),
             device,
             precision,
+            torch.get_num_threads(),
         )
-        chosen = cost.precision
-        left -= time.monotonic() - begun
-        steps = max(10, int(0.97 * left / cost.seconds))
-    train_config = config.train.model_copy(update={"steps": steps, "precision": chosen})
+        left = max(1.0, 0.985 * (left - (time.monotonic() - begun)))
+        update = {
+            "steps": max(10, int(left / cost.seconds)),
+            "precision": cost.precision,
+            "threads": cost.threads,
+            "budget": round(left, 3),
+        }
+    train_config = config.train.model_copy(update=update)
     return prepared.with_config(config.model_copy(update={"train": train_config}))
 
 
@@ -201,6 +214,7 @@ def _run(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
     )
     start, spent = 0, 0.0
+    horizon = Horizon(config.train.steps)
     if resume:
         checkpoint.tidy(folder)
         found, complaints = checkpoint.newest(folder)
@@ -209,11 +223,17 @@ def _run(
         if found is not None:
             facts = checkpoint.restore(found, model, ema, optimiser)
             start, spent = found.step, facts["seconds"]
+            horizon.steps = facts["steps"]
     log = Log(folder, after=start)
     begun = time.monotonic()
 
     def save(step: int) -> None:
-        checkpoint.save(folder, step, model, ema, optimiser, seconds=spent + time.monotonic() - begun)
+        used = spent + time.monotonic() - begun
+        checkpoint.save(folder, step, model, ema, optimiser, seconds=used, steps=horizon.steps)
+
+    pace = None
+    if config.train.budget is not None:
+        pace = Pace(horizon, max(1.0, config.train.budget - spent), begun, start)
 
     loop = train(
         model,
@@ -221,22 +241,27 @@ def _run(
         optimiser,
         build_objective(config),
         build_schedule(config),
-        steps=config.train.steps,
+        horizon=horizon,
         seed=config.seed,
         ema=ema,
         start=start,
         clip=config.train.clip,
     )
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.train.threads)
     try:
-        with signals() as asked, bar("learning", config.train.steps, show=show) as line:
-            _follow(loop, config, log, line, save, asked, start)
+        with signals() as asked, bar("learning", 1.0, show=show) as line:
+            _follow(loop, horizon, pace, config, log, line, save, asked, start)
     finally:
         log.close()
+        torch.set_num_threads(threads)
     return finish(folder, prepared, ema.model, device, spent + time.monotonic() - begun)
 
 
 def _follow(
     loop: Iterator[Progress],
+    horizon: Horizon,
+    pace: Pace | None,
     config: Config,
     log: Log,
     line: Any,
@@ -251,8 +276,10 @@ def _follow(
         loss = float(progress.loss)
         losses.append(loss)
         smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
-        if progress.step % every == 0 or progress.step == config.train.steps:
-            speed = (progress.step - start) * config.train.batch / (time.monotonic() - begun)
+        now = time.monotonic()
+        moved = pace is not None and pace.check(progress.step, now)
+        if moved or progress.step % every == 0 or progress.step == horizon.steps:
+            speed = (progress.step - start) * config.train.batch / (now - begun)
             log.write(
                 progress.step,
                 loss=sum(losses) / len(losses),
@@ -261,22 +288,21 @@ def _follow(
                 gradient=progress.gradient,
                 skipped=progress.skipped,
                 items_per_second=round(speed, 1),
+                steps=horizon.steps,
             )
             losses = []
-            line.to(progress.step, f"loss {smooth:.4f}  {speed:.0f} items/s")
+            line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
         if asked:
             save(progress.step)
-            _stop(asked[0], progress.step, config)
-        if time.monotonic() - saved > config.train.checkpoint_seconds:
+            _stop(asked[0], progress.step, horizon.steps)
+        if now - saved > config.train.checkpoint_seconds:
             save(progress.step)
-            saved = time.monotonic()
-    save(config.train.steps)
+            saved = now
+    save(horizon.steps)
 
 
-def _stop(number: int, step: int, config: Config) -> None:
-    stopped = Stopped(
-        f"stopped at step {step} of {config.train.steps}; go on with --resume"
-    )
+def _stop(number: int, step: int, steps: int) -> None:
+    stopped = Stopped(f"stopped at step {step} of {steps}; go on with --resume")
     stopped.exit_code = 130 if number == signal.SIGINT else 143
     raise stopped
 
@@ -309,7 +335,13 @@ def finish(
     config = prepared.config
     files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
     trained = Trained(
-        folder, config, averaged, prepared.borders, prepared.splits, items=prepared.items, device=device
+        folder,
+        config,
+        averaged,
+        prepared.borders,
+        prepared.splits,
+        items=prepared.items,
+        device=device,
     )
     from unfog.tasks.card import write_card
 

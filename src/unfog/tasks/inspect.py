@@ -49,7 +49,9 @@ def inspect(
 
 def _column(values: Any) -> dict[str, Any]:
     kind = guess(values)
-    plain = [v.item() if isinstance(v, np.generic) else v for v in values] if kind != "tensor" else []
+    plain = (
+        [v.item() if isinstance(v, np.generic) else v for v in values] if kind != "tensor" else []
+    )
     absent = sum(v is None or (isinstance(v, float) and np.isnan(v)) for v in plain)
     facts: dict[str, Any] = {"type": kind, "missing": absent}
     if kind == "class":
@@ -66,13 +68,17 @@ def _advice(count: int, duplicates: int, columns: dict[str, Any]) -> list[str]:
             f"{count} items are few: a model will copy them rather than generalise; read the measured novelty"
         )
     if duplicates:
-        advice.append(f"{duplicates} items repeat another exactly; they are kept on one side of every split")
+        advice.append(
+            f"{duplicates} items repeat another exactly; they are kept on one side of every split"
+        )
     for name, facts in columns.items():
         sizes = list(facts.get("classes", {}).values())
         if len(sizes) > 1 and max(sizes) > 10 * min(sizes):
             advice.append(f"{name} is imbalanced: from {min(sizes)} to {max(sizes)} items a class")
         if facts["missing"]:
-            advice.append(f"{name} is missing for {facts['missing']} items; they train as unconditional")
+            advice.append(
+                f"{name} is missing for {facts['missing']} items; they train as unconditional"
+            )
         if facts["type"] in ("class", "number", "text"):
             advice.append(f"condition on it with --given {name}")
     return advice

@@ -25,7 +25,9 @@ def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
     try:
         net = build_model(config)
     except ArgumentError as error:
-        raise RunError(f"{folder / 'config.json'} describes a model that can't be built: {error}") from error
+        raise RunError(
+            f"{folder / 'config.json'} describes a model that can't be built: {error}"
+        ) from error
     files.fill_module(net, weights, folder / "model.safetensors")
     splits = Splits.from_json(files.read_json(folder / "splits.json"))
     return Trained(folder, config, net, borders, splits, device=device_of(device))

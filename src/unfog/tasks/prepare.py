@@ -65,12 +65,25 @@ def prepare(
     cond = GivenCodec.fit(training.columns, given)
     offered = room.defaults(codec.state_shape, len(training))
     content = resolve(
-        name, items, offered, asdict(chosen), recipe, given, batch, lr, seed, device, source, reading
+        name,
+        items,
+        offered,
+        asdict(chosen),
+        recipe,
+        given,
+        batch,
+        lr,
+        seed,
+        device,
+        source,
+        reading,
     )
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
     sample = codec.encode(_some(training, seed).data)
     space = spaces.fit(
-        content["space"]["name"], sample, **{k: v for k, v in content["space"].items() if k != "name"}
+        content["space"]["name"],
+        sample,
+        **{k: v for k, v in content["space"].items() if k != "name"},
     )
     content["shape"] = list(space.shape)
     content["sigma_data"] = float(space.into(sample).std())
@@ -126,6 +139,8 @@ def resolve(
             "ema": 0.05,
             "dropout": 0.1 if given else 0.0,
             "precision": "float32",
+            "threads": 1,
+            "budget": None,
             "log_every": 20,
             "checkpoint_seconds": 60.0,
         },

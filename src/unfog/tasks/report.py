@@ -58,7 +58,10 @@ def report(
         _section("Nearest training items", _nearest(model, samples, train)),
         _section("Training", _curve(model) + _facts(model)),
         _section("Data", _data(model)),
-        _section("Configuration", f"<pre>{html.escape(json.dumps(model.config.to_json(), indent=1))}</pre>"),
+        _section(
+            "Configuration",
+            f"<pre>{html.escape(json.dumps(model.config.to_json(), indent=1))}</pre>",
+        ),
     ]
     page = (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
@@ -213,6 +216,7 @@ def _data(model: Trained) -> str:
 
 def _table(facts: dict[str, Any]) -> str:
     rows = "".join(
-        f"<tr><th>{html.escape(name)}<td>{html.escape(str(value))}</tr>" for name, value in facts.items()
+        f"<tr><th>{html.escape(name)}<td>{html.escape(str(value))}</tr>"
+        for name, value in facts.items()
     )
     return f"<table>{rows}</table>"

@@ -37,20 +37,26 @@ def claim(folder: pathlib.Path, *, resume: bool = False, overwrite: bool = False
     held = folder.is_dir() and any(folder.iterdir())
     if resume:
         if not (folder / "config.json").exists():
-            raise ArgumentError(f"there is no run to resume in {folder}; leave out --resume to start one")
+            raise ArgumentError(
+                f"there is no run to resume in {folder}; leave out --resume to start one"
+            )
     elif held and not overwrite:
         raise ArgumentError(
             f"{folder} holds files already; go on with --resume, replace it with --overwrite, or name another"
         )
     elif held and not (folder / "config.json").exists():
-        raise ArgumentError(f"{folder} is not a run folder, so --overwrite won't delete it; name another")
+        raise ArgumentError(
+            f"{folder} is not a run folder, so --overwrite won't delete it; name another"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".probe-{os.getpid()}.tmp"
         probe.write_bytes(b"unfog")
         probe.unlink()
     except OSError as error:
-        raise ArgumentError(f"can't write into {folder} ({error.strerror}); choose another folder") from error
+        raise ArgumentError(
+            f"can't write into {folder} ({error.strerror}); choose another folder"
+        ) from error
 
 
 def clear(folder: pathlib.Path) -> None:
@@ -109,7 +115,9 @@ def read_config(folder: pathlib.Path) -> Config:
     if not folder.is_dir():
         raise RunError(f"{folder} is not a folder; name a run folder that `unfog fit` wrote")
     if not (folder / "config.json").exists():
-        loose = [p.name for p in folder.iterdir() if p.suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt")]
+        loose = [
+            p.name for p in folder.iterdir() if p.suffix in (".pt", ".pth", ".pkl", ".bin", ".ckpt")
+        ]
         if loose:
             raise RunError(
                 f"{folder} has {loose[0]} but no config.json: pickled models are never loaded, since that can "
@@ -122,9 +130,15 @@ def read_config(folder: pathlib.Path) -> Config:
 def check(folder: pathlib.Path) -> None:
     """Raises RunError unless every file that loading reads is there and unaltered."""
     if not (folder / files.MANIFEST).exists():
-        state = "has checkpoints; finish it with --resume" if (folder / "checkpoints").is_dir() else "is empty"
+        state = (
+            "has checkpoints; finish it with --resume"
+            if (folder / "checkpoints").is_dir()
+            else "is empty"
+        )
         raise RunError(f"{folder} was not finished (no {files.MANIFEST}): it {state}")
     listed = files.check_manifest(folder)
     missing = [name for name in READ if name not in listed]
     if missing:
-        raise RunError(f"{folder / files.MANIFEST} does not list {', '.join(missing)}; it was altered")
+        raise RunError(
+            f"{folder / files.MANIFEST} does not list {', '.join(missing)}; it was altered"
+        )

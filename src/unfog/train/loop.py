@@ -17,7 +17,7 @@ from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
 from unfog.train.batches import Batches, to_device
-from unfog.train.schedule import Schedule
+from unfog.train.schedule import Horizon, Schedule
 
 if TYPE_CHECKING:
     from unfog.maths.couplings import Coupling
@@ -63,7 +63,7 @@ def train(
     objective: Objective,
     schedule: Schedule,
     *,
-    steps: int,
+    horizon: Horizon,
     seed: int,
     ema: Ema | None = None,
     start: int = 0,
@@ -71,11 +71,12 @@ def train(
     rank: int = 0,
     patience: int = 20,
 ) -> Iterator[Progress]:
-    """Update the model from step `start` to `steps`; noise depends on (seed, rank, step) only.
+    """Update the model from step `start` to the horizon; noise depends on (seed, rank, step) only.
 
     A loss or gradient that is not finite leaves weights and average untouched and is counted.
 
     Args:
+        horizon: the number of the last update; the caller may move it between updates.
         clip: the gradient's norm is cut to this.     patience: so many broken updates in a row are an error.
     Raises: Diverged after `patience` broken updates in a row.
     """
@@ -84,9 +85,11 @@ def train(
     base = [group["lr"] for group in optimiser.param_groups]
     skipped = broken = 0
     model.train()
-    for step, batch in zip(range(start, steps), batches.since(start), strict=False):
+    for step, batch in enumerate(batches.since(start), start):
+        if step >= horizon.steps:
+            break
         rng = BatchRng(seed, rank, step)
-        factor = schedule.factor(step, steps)
+        factor = schedule.factor(step, horizon.steps)
         for group, rate in zip(optimiser.param_groups, base, strict=True):
             group["lr"] = rate * factor
         x, cond = to_device(batch.x, device), to_device(batch.cond, device)

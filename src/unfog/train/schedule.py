@@ -11,6 +11,13 @@ from unfog.registry import Registry
 schedules: Registry[type] = Registry("schedule")
 
 
+@dataclass
+class Horizon:
+    """How many updates the run will have: fixed, or moved while it runs so that a time budget holds."""
+
+    steps: int
+
+
 @dataclass(frozen=True)
 class Schedule:
     """Base: factor(step, steps) multiplies the learning rate of update `step`, counted from 0.

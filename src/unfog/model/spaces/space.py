@@ -90,7 +90,9 @@ class Space:
     @classmethod
     def from_config(cls: type[S], config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> S:
         """The inverse of `config` and `tensors`. Raises RunError for a part too many or too few."""
-        parts = {k: tuple(v) if isinstance(v, list) else v for k, v in config.items()}
+        parts: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in config.items()
+        }
         parts.pop("name", None)
         parts |= tensors
         wanted = {field.name for field in dataclasses.fields(cls)}
@@ -103,7 +105,8 @@ class Space:
 
     def to(self: S, device: torch.device | str) -> S:
         """The same space with its tensors on `device`."""
-        return dataclasses.replace(self, **{k: v.to(device) for k, v in self.tensors().items()})
+        moved: dict[str, Any] = {k: v.to(device) for k, v in self.tensors().items()}
+        return dataclasses.replace(self, **moved)
 
     def measured(self: S, found: float, held_out: Tensor, std: float | None) -> S:
         """This space with its scale, std and error filled in.
