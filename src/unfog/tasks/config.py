@@ -68,6 +68,7 @@ class Config(Part):
     solver: dict[str, Any]
     sampling_steps: int = Field(ge=1)
     eta: float = Field(default=0.0, ge=0, le=1)
+    scale: float = Field(default=1.0, ge=0)
     net: dict[str, Any]
     space: dict[str, Any]
     sigma_data: float = Field(gt=0)

@@ -91,8 +91,8 @@ def generate(
 
     Args:
         given: condition values, one for all or `count` each; a name left out is the null condition.
-        scale: guidance strength, 1 = the conditional model unchanged.
-        steps, solver, grid, eta: how to sample; the run's own choice where None.
+        scale: guidance strength, 1 = the conditional model unchanged; steps, solver, grid, eta: how to
+            sample. The run's own choice where None.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         batch: how many at once; chosen by size where None.
     """
@@ -101,7 +101,7 @@ def generate(
     if batch is not None and batch < 1:
         raise ArgumentError(f"batch is a whole number, 1 or more; got {batch!r}")
     how = build_sampling(model.config, solver=solver, grid=grid, steps=steps, eta=eta)
-    scale = 1.0 if scale is None else scale
+    scale = model.config.scale if scale is None else scale
     cond = model.borders.given.encode(given, count)
     path = model.net.path
     cut = how.grid(path, how.steps)

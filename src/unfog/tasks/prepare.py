@@ -127,6 +127,7 @@ def resolve(
         **chosen,
         "net": offered["net"],
         "space": offered["space"],
+        "scale": offered["scale"] if given else 1.0,
         "sigma_data": 1.0,
         "shape": [],
         "train": {

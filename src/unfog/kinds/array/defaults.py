@@ -29,5 +29,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         "net": net,
         "space": {"name": "identity"},
         "batch": max(1, min(batch, n_items)),
+        "lr": 1e-3 if net["name"] == "mlp" else 5e-3,
+        "scale": 1.0,
         "reasons": reasons,
     }

@@ -1,0 +1,115 @@
+"""Residual perceptron with modulation: for rows of numbers and any small state."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unfog.errors import ShapeError
+from unfog.nets.attention import Modulation, normed, unit
+from unfog.nets.conditions import Conditions
+from unfog.nets.embed import TimeEmbedding
+from unfog.nets.given import Given
+from unfog.nets.registry import nets
+
+
+class _Block(nn.Module):
+    """One gated perceptron (SwiGLU) on a residual line, modulated by the condition vector."""
+
+    def __init__(self, width: int, hidden: int, vector: int) -> None:
+        super().__init__()
+        self.modulation = Modulation(vector, width, 3)
+        self.inner = nn.Linear(width, 2 * hidden, bias=False)
+        self.outer = nn.Linear(hidden, width, bias=False)
+
+    def initialise(self) -> None:
+        self.modulation.initialise()
+        unit(self.inner)
+        unit(self.outer)
+
+    def forward(self, x: Tensor, vector: Tensor) -> Tensor:
+        shift, scale, gate = self.modulation(vector)
+        value, door = self.inner(normed(x, shift, scale)).chunk(2, dim=-1)
+        y = self.outer(F.silu(door) * value)
+        return torch.addcmul(x, gate.to(x.dtype), y.to(x.dtype))
+
+
+@nets.add("mlp", reference="Peebles and Xie 2023 (adaLN-zero); Shazeer 2020 (SwiGLU)")
+class MLP(nn.Module):
+    """Residual perceptron, modulated by time and conditions; any shape, flattened inside.
+
+    Args:
+        shape: [*D] of one sample.    width: of the residual line.    depth: blocks.
+        expand: hidden width over `width`.    vector: width of the condition vector; small,
+            since the modulation costs batch × vector × 3·width per block.
+        given: condition specs.    two_times: embed s as well (flow maps).
+        out_channels: first size of the output, if not that of `shape`.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        width: int = 512,
+        depth: int = 4,
+        expand: float = 1.0,
+        vector: int = 128,
+        given: Given | None = None,
+        two_times: bool = False,
+        out_channels: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.out_shape = (out_channels or self.shape[0], *self.shape[1:])
+        hidden = max(8, round(width * expand / 8) * 8)
+        self.time = TimeEmbedding(vector, two_times)
+        self.conditions = Conditions(given, vector, tokens=False, grid=False)
+        self.first = nn.Linear(math.prod(self.shape), width)
+        self.blocks = nn.ModuleList(_Block(width, hidden, vector) for _ in range(depth))
+        self.modulation = Modulation(vector, width, 2)
+        self.last = nn.Linear(width, math.prod(self.out_shape))
+        self.options: dict[str, Any] = {
+            "shape": list(self.shape),
+            "width": width,
+            "depth": depth,
+            "expand": expand,
+            "vector": vector,
+            "given": self.conditions.given,
+            "two_times": two_times,
+            "out_channels": out_channels,
+        }
+        self.initialise()
+
+    def initialise(self) -> None:
+        """Unit-gain weights, closed blocks, zero output."""
+        self.time.initialise()
+        self.conditions.initialise()
+        unit(self.first)
+        for block in self.blocks:
+            cast(_Block, block).initialise()
+        self.modulation.initialise()
+        unit(self.last, 0.0)
+
+    def forward(
+        self,
+        x_t: Tensor,  # (B, *shape)
+        t: Tensor,  # () or (B,)
+        cond: Mapping[str, Tensor] | None = None,
+        s: Tensor | None = None,  # () or (B,)
+    ) -> Tensor:  # (B, *out_shape)
+        batch = x_t.shape[0]
+        if tuple(x_t.shape[1:]) != self.shape:
+            raise ShapeError(
+                f"state has shape {tuple(x_t.shape)}; this net takes (B, *{self.shape})"
+            )
+        vector = self.time(t, s, batch) + self.conditions(cond, batch).vector
+        vector = F.silu(vector)
+        x = self.first(x_t.flatten(1))
+        for block in self.blocks:
+            x = block(x, vector)
+        x = self.last(normed(x, *self.modulation(vector)))
+        return x.to(x_t.dtype).view(batch, *self.out_shape)
