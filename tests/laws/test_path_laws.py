@@ -133,6 +133,7 @@ def test_padding_never_leaks_and_known_entries_stay(path):
     moved = path.move(a, x, 0.5, 0.2, eta=1.0, rng=BatchRng(2), mask=mask)
     assert (moved[:, 4:] == 0).all()
     assert (path.prior(x, rng=BatchRng(3), mask=mask)[:, 4:] == 0).all()
+    assert (path.renoise(poisoned, 0.2, 0.6, rng=BatchRng(4), mask=mask)[:, 4:] == 0).all()
 
 
 @named

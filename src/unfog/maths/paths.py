@@ -249,7 +249,8 @@ class Affine:
         spread = (self.sigma(t).square() - (ratio * self.sigma(s)).square()).clamp_min(0).sqrt()
         noise = self.noise(x_s, rng=rng, mask=mask)
         x_t = expand(ratio, x_s).to(x_s.dtype) * x_s + expand(spread, x_s).to(x_s.dtype) * noise
-        return torch.where(expand(t == s, x_s), x_s, x_t)
+        risen = torch.where(expand(t == s, x_s), x_s, x_t)
+        return self.project(risen, mask) if self.centred or mask is not None else risen
 
 
 @paths.add(
