@@ -43,6 +43,8 @@ def fit(
     batch: int | None = None,
     lr: float | None = None,
     size: int | None = None,
+    part: str | None = None,
+    key: str | None = None,
     strict: Flag = False,
     set_: Annotated[
         list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)
@@ -80,6 +82,10 @@ def fit(
         Peak step size.
     size
         Images: bring all to this side.
+    part
+        Images: which of the source's train, validation and test folders to read; train where left out.
+    key
+        .npz: which array in it is the data.
     strict
         Refuse the source if any file in it is damaged.
     set_
@@ -89,7 +95,7 @@ def fit(
     device
         auto, cpu, cuda, cuda:1, mps.
     precision
-        auto (measured), float32, bfloat16, float16.
+        auto (measured), float32, bfloat16.
     resume
         Go on from the newest checkpoint in the run folder.
     overwrite
@@ -103,6 +109,10 @@ def fit(
     reading: dict[str, Any] = {}
     if size is not None:
         reading["size"] = size
+    if part is not None:
+        reading["part"] = part
+    if key is not None:
+        reading["key"] = key
     if strict:
         reading["strict"] = True
     model = learn(
@@ -263,6 +273,7 @@ def evaluate(
     scale: float | None = None,
     steps: int | None = None,
     solver: str | None = None,
+    part: str | None = None,
     seed: int = 0,
     device: str = "auto",
     json: Json = False,
@@ -285,6 +296,8 @@ def evaluate(
         Sampling steps.
     solver
         See `unfog solvers`.
+    part
+        Images: which of SOURCE's train, validation and test folders to read.
     seed
         Seed of samples and judge.
     device
@@ -302,6 +315,7 @@ def evaluate(
         scale=scale,
         steps=steps,
         solver=solver,
+        part=part,
         seed=seed,
     )
     if json:

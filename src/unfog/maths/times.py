@@ -40,11 +40,13 @@ class Times:
         self, path: Affine, batch: int, *, rng: Rng, device: torch.device | str = "cpu"
     ) -> Tensor:
         """(batch,) float32 times in [low, high]."""
-        u = rng.uniform(torch.empty(batch, device=device))
+        # on the CPU in float64, which not every device has; B numbers are nothing to send
+        u = rng.uniform(torch.empty(batch))
         if self.stratified:
-            order = rng.uniform(torch.empty(batch, device=device)).argsort()
+            order = rng.uniform(torch.empty(batch)).argsort()
             u = (order + u) / batch
-        return self.quantile(path, u).to(torch.float32).clamp(self.low, self.high)
+        t = self.quantile(path, u).to(torch.float32).clamp(self.low, self.high)
+        return t.to(device, non_blocking=True)
 
 
 @times.add("uniform", reference="Lipman et al. 2023; Ho et al. 2020")

@@ -59,7 +59,7 @@ class Model(nn.Module):
         net: (x_t, noise level (B,), cond, s) -> answer.
         path, target: an affine path and a target; or a Product and a Joint target.
         sigma_data: standard deviation of the state's data; scales the net's input to unit variance.
-        precision: "float32", "bfloat16" or "float16": what the net computes in. The state stays float32.
+        precision: "float32" or "bfloat16": what the net computes in. The state stays float32.
     """
 
     def __init__(

@@ -52,6 +52,7 @@ def evaluate(
     scale: float | None = None,
     steps: int | None = None,
     solver: str | None = None,
+    part: str | None = None,
     seed: int = 0,
     budget: float = 20.0,
     samples: Samples | None = None,
@@ -61,6 +62,7 @@ def evaluate(
 
     Args:
         source: held-out data; the test split of the run's own data where None.
+        part: for images, which of the source's train, validation and test folders to read.
         count: how many samples; as many as there are held-out items, at most 2000, where None.
         budget: CPU-seconds for the judge net, which is trained on the training split only.
         samples: judge these instead of drawing.
@@ -68,7 +70,7 @@ def evaluate(
     """
     items = training_data(model)
     train = items.take(model.splits.train)
-    heldout, words = _heldout(model, items, source)
+    heldout, words = _heldout(model, items, source, part)
     count = min(len(heldout), 2000) if count is None else count
     given = model.borders.given
     if samples is None:
@@ -126,7 +128,7 @@ def training_data(model: Trained) -> Items:
     return items
 
 
-def _heldout(model: Trained, items: Items, source: Any) -> tuple[Items, str]:
+def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple[Items, str]:
     if source is None:
         part = model.splits.test
         if len(part) == 0:
@@ -137,6 +139,8 @@ def _heldout(model: Trained, items: Items, source: Any) -> tuple[Items, str]:
     reading = dict(model.config.data.reading)
     if model.config.kind == "image" and "size" not in reading:
         reading["size"] = tuple(model.config.data.item[:2])
+    if of is not None:
+        reading["part"] = of
     heldout = kinds[model.config.kind].read(source, given=model.config.given or None, **reading)
     if list(heldout.data.shape[1:]) != model.config.data.item:
         raise DataError(

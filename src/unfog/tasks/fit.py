@@ -68,14 +68,14 @@ def fit(
         budget: wall-clock time for all of it, such as "90s" or "10m" (default 5m); or `steps`.
         settings: dotted configuration keys, for example {"net.width": 128}.
         reading: options of the kind's reader, for example {"size": 64}.
-        precision: "auto" measures float32 against bfloat16; or one of the two, or "float16".
+        precision: "auto" measures float32 against bfloat16; or one of the two.
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
     """
     begun = time.monotonic()
     if budget is not None and steps is not None:
         raise ArgumentError("give a budget or a number of steps, not both")
-    if precision not in ("auto", "float32", "bfloat16", "float16"):
-        raise ArgumentError(f"precision is auto, float32, bfloat16 or float16; got {precision!r}")
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ArgumentError(f"precision is auto, float32 or bfloat16; got {precision!r}")
     wanted = seconds(BUDGET if budget is None else budget)
     place = device_of(device)
     names = [given] if isinstance(given, str) else list(given)

@@ -79,6 +79,9 @@ def prepare(
         reading,
     )
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
+    if any(key.split(".")[0] in ("net", "space") for key in settings):
+        content["reasons"] = ["net and space as asked for"]
+    content["reasons"] += offered["warnings"]
     sample = codec.encode(_some(training, seed).data)
     space = spaces.fit(
         content["space"]["name"],
@@ -150,7 +153,7 @@ def resolve(
             "reading": reading,
             "count": len(items),
             "item": list(items.data.shape[1:]),
-            "notes": items.notes,
+            "notes": list(items.notes),
             "origin": items.origin,
         },
         "versions": {
@@ -158,7 +161,7 @@ def resolve(
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "reasons": offered["reasons"],
+        "reasons": list(offered["reasons"]),
     }
 
 
@@ -170,8 +173,18 @@ def _net(content: dict[str, Any], shape: list[int], cond: GivenCodec) -> dict[st
     return {"name": content["name"], **net.options}
 
 
+def _space(content: dict[str, Any], codec: Any, training: Items, held: Items, seed: int) -> Any:
+    """The space, fitted on at most 20 000 training items; its error is measured on the validation part."""
+    options = {name: value for name, value in content.items() if name != "name"}
+    if content["name"] != "identity":
+        options.setdefault("seed", seed)
+    shown = codec.encode(_some(training, seed).data)
+    held_out = codec.encode(_some(held, seed).data) if len(held) else None
+    return spaces.fit(content["name"], shown, held_out=held_out, **options)
+
+
 def _some(items: Items, seed: int, most: int = 20_000) -> Items:
-    """At most `most` training items, for fitting the space."""
+    """At most `most` of the items, at random."""
     if len(items) <= most:
         return items
     return items.take(np.random.default_rng(mix(seed, 23)).permutation(len(items))[:most])

@@ -10,6 +10,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 
 from unfog.kinds import kinds
 from unfog.model import files
@@ -75,8 +76,7 @@ def _classes(model: Trained) -> tuple[str, list[Any]] | None:
     """The class condition and its values, if the model has one with at most 32."""
     for name, field in model.borders.given.fields.items():
         if field.spec["type"] == "class" and field.spec["size"] <= 32:
-            codes = np.arange(field.spec["size"])
-            return name, list(field.decode(__import__("torch").from_numpy(codes)))
+            return name, list(field.decode(torch.arange(field.spec["size"])))
     return None
 
 
@@ -150,8 +150,6 @@ def _figures(judged: dict[str, Any]) -> str:
 
 def _nearest(model: Trained, samples: Any, train: Any) -> str:
     """Some samples above the training items nearest to them in the state space."""
-    import torch
-
     codec = model.borders.codec
     picked = list(range(0, len(samples), max(1, len(samples) // 10)))[:10]
     mine = codec.encode(samples.raw[picked]).flatten(1)
