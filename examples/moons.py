@@ -1,4 +1,4 @@
-"""Learn two moons, condition on which moon, and compare with fresh data: ten seconds on a laptop."""
+"""Learn two moons, condition on which moon, and judge: half a minute on a laptop."""
 
 import numpy as np
 

@@ -1,4 +1,5 @@
-"""A registry owns the names of one family: choices, aliases, references, and the error for a wrong name.
+"""A registry owns the names of one family: choices, aliases, references, and the error for a wrong
+name.
 
 Command-line choices, error messages and the tables of the docs are generated from registries, and a
 configuration file names members only by registry name: no class path is ever read from a file.
@@ -39,7 +40,9 @@ class Registry(Generic[T]):
     def add(
         self, name: str, *, reference: str = "", aliases: tuple[str, ...] = (), summary: str = ""
     ) -> Callable[[T], T]:
-        """Decorate a class or function to enter it under `name`; its docstring's first line is the summary."""
+        """Decorate a class or function to enter it under `name`; its docstring's first line is the
+        summary.
+        """
 
         def enter(make: T) -> T:
             said = summary or (make.__doc__ or "").strip().splitlines()[0]
@@ -63,13 +66,17 @@ class Registry(Generic[T]):
         return list(self.rows)
 
     def __getitem__(self, name: str) -> T:
-        """The member called `name` (or one of its aliases). Raises UnknownName with the nearest name."""
+        """The member called `name` (or one of its aliases). Raises UnknownName with the nearest
+        name.
+        """
         if name in self._names:
             return self.rows[self._names[name]].make
         raise UnknownName(unknown(self.family, name, self._names, self.names()))
 
     def make(self, name: str, **options: Any) -> Any:
-        """Build the member `name` with these options. Raises ArgumentError for an option it does not have."""
+        """Build the member `name` with these options. Raises ArgumentError for an option it does
+        not have.
+        """
         maker: Any = self[name]
         if dataclasses.is_dataclass(maker):
             known = [field.name for field in dataclasses.fields(maker) if field.init]

@@ -17,7 +17,8 @@ TIMES = [0.07, 0.4, 0.93]
 @named
 def test_ends(path):
     zero, one = torch.zeros(()), torch.ones(())
-    assert path.alpha(zero) == 1 and path.sigma(zero) == 0
+    assert path.alpha(zero) == 1
+    assert path.sigma(zero) == 0
     assert path.sigma(one) / path.alpha(one).clamp_min(1e-12) > 79
     assert (path.angle(torch.linspace(0, 1, 100, dtype=torch.float64)).diff() > 0).all()
 
@@ -98,7 +99,9 @@ def test_posterior_matches_ancestral_move(path):
     x_t, x_hat = torch.randn(2, 1, 2).expand(2, 60_000, 2)
     mean, variance = views.posterior(path, x_t, x_hat, 0.6, 0.3)
     moved = path.move(x_t, x_hat, 0.6, 0.3, eta=1.0, rng=BatchRng(9))
-    torch.testing.assert_close(moved.mean(0), mean[0], atol=5 * variance.sqrt().item() / 245, rtol=0)
+    torch.testing.assert_close(
+        moved.mean(0), mean[0], atol=5 * variance.sqrt().item() / 245, rtol=0
+    )
     torch.testing.assert_close(
         moved.var(0), variance.float().expand(2), rtol=5 * (2 / 60_000) ** 0.5, atol=0
     )
@@ -168,8 +171,13 @@ def test_velocity_view_is_the_slope_of_the_flow(path):
     """d/dt of (alpha_t x + sigma_t z) with x and z fixed, in the direction of noise."""
     x, z = torch.randn(2, 4, 3, dtype=torch.float64)
     t, h = 0.5, 1e-6
-    at = [path.corrupt(x, torch.tensor(t + d, dtype=torch.float64), rng=BatchRng(0), z=z).x_t for d in (-h, 0, h)]
-    torch.testing.assert_close(views.velocity(path, at[1], x, t), (at[2] - at[0]) / (2 * h), rtol=1e-6, atol=1e-6)
+    at = [
+        path.corrupt(x, torch.tensor(t + d, dtype=torch.float64), rng=BatchRng(0), z=z).x_t
+        for d in (-h, 0, h)
+    ]
+    torch.testing.assert_close(
+        views.velocity(path, at[1], x, t), (at[2] - at[0]) / (2 * h), rtol=1e-6, atol=1e-6
+    )
 
 
 def test_velocity_is_noise_minus_data_on_the_linear_path():

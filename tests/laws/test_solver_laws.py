@@ -24,7 +24,9 @@ MIXTURE = Mixture(
     torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64),
 )
 path_of = pytest.mark.parametrize("path", [r.make() for r in paths], ids=[r.name for r in paths])
-solver_of = pytest.mark.parametrize("solver", [r.make() for r in solvers], ids=[r.name for r in solvers])
+solver_of = pytest.mark.parametrize(
+    "solver", [r.make() for r in solvers], ids=[r.name for r in solvers]
+)
 
 
 def run(predict, path, solver, x, steps, grid="angle", eta=0.0, rng=None, start=1.0):
@@ -45,7 +47,9 @@ def test_error_falls_with_the_declared_order(path, solver):
     predict = MIXTURE.predictor(path)
     exact = run(predict, path, solvers.make("multistep"), z, 3000)
     counts = [96, 144, 216, 324]
-    errors = [(run(predict, path, solver, z, n) - exact).norm(dim=1).median().item() for n in counts]
+    errors = [
+        (run(predict, path, solver, z, n) - exact).norm(dim=1).median().item() for n in counts
+    ]
     logs = torch.tensor([[math.log(n), math.log(e)] for n, e in zip(counts, errors)])
     centred = logs - logs.mean(0)
     slope = -(centred[:, 0] * centred[:, 1]).sum() / centred[:, 0].square().sum()
@@ -93,7 +97,16 @@ def test_every_solver_path_and_target_gives_the_right_distribution(path, solver,
 
     for eta in (0.0, 1.0):
         z = path.prior(torch.empty(500, 2, dtype=torch.float64), rng=BatchRng(11))
-        got = run(predict, path, solver, z, 60, eta=eta, rng=BatchRng(12), start=first_time(answer_in, path))
+        got = run(
+            predict,
+            path,
+            solver,
+            z,
+            60,
+            eta=eta,
+            rng=BatchRng(12),
+            start=first_time(answer_in, path),
+        )
         fresh = MIXTURE.draw(500, rng=BatchRng(13))
         p = energy_test(got, fresh, permutations=999, generator=torch.Generator().manual_seed(0))
         assert p > 0.001, (eta, p)

@@ -13,7 +13,9 @@ from unfog.maths.times import times
 from unfog.maths.weights import weights
 
 path_of = pytest.mark.parametrize("path", [r.make() for r in paths], ids=[r.name for r in paths])
-target_of = pytest.mark.parametrize("target", [r.make() for r in targets], ids=[r.name for r in targets])
+target_of = pytest.mark.parametrize(
+    "target", [r.make() for r in targets], ids=[r.name for r in targets]
+)
 
 
 @path_of
@@ -22,7 +24,10 @@ target_of = pytest.mark.parametrize("target", [r.make() for r in targets], ids=[
 def test_encode_decode_round_trips(path, target, rank):
     shape = (3, 2, 3, 2, 2)[:rank]
     x, z = torch.randn(2, *shape, dtype=torch.float64)
-    for t in (torch.tensor(0.35, dtype=torch.float64), torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)):
+    for t in (
+        torch.tensor(0.35, dtype=torch.float64),
+        torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64),
+    ):
         noised = path.corrupt(x, t, rng=BatchRng(0), z=z)
         y = target.encode(path, x, z, t)
         torch.testing.assert_close(target.decode(path, y, noised.x_t, t), x, rtol=1e-6, atol=1e-6)
@@ -49,7 +54,9 @@ def test_velocity_target_is_the_velocity_view(path):
     x, z = torch.randn(2, 4, 3, dtype=torch.float64)
     t = torch.tensor(0.4, dtype=torch.float64)
     x_t = path.corrupt(x, t, rng=BatchRng(0), z=z).x_t
-    torch.testing.assert_close(targets.make("velocity").encode(path, x, z, t), views.velocity(path, x_t, x, t))
+    torch.testing.assert_close(
+        targets.make("velocity").encode(path, x, z, t), views.velocity(path, x_t, x, t)
+    )
 
 
 @path_of
@@ -65,7 +72,9 @@ def test_edm_target_has_unit_variance_and_the_papers_preconditioning(path, sigma
         skip = sigma_data**2 / (level**2 + sigma_data**2)
         out = level * sigma_data / (level**2 + sigma_data**2).sqrt()
         y, x_t = torch.randn(2, 3, dtype=torch.float64)
-        torch.testing.assert_close(target.decode(path, y, x_t, t), skip * x_t / path.alpha(t) + out * y)
+        torch.testing.assert_close(
+            target.decode(path, y, x_t, t), skip * x_t / path.alpha(t) + out * y
+        )
 
 
 @path_of
@@ -77,7 +86,8 @@ def test_times_are_stratified_draws_of_their_law(path, law):
     # stratified: every order statistic lies within its own cell of the law
     cells = law.quantile(path, torch.arange(4097) / 4096).clamp(law.low, law.high).float()
     ranked = t.sort().values
-    assert (ranked >= cells[:-1] - 1e-6).all() and (ranked <= cells[1:] + 1e-6).all()
+    assert (ranked >= cells[:-1] - 1e-6).all()
+    assert (ranked <= cells[1:] + 1e-6).all()
     assert (ranked - expected).abs().mean() < 0.01
     assert not torch.equal(t, ranked)
 
@@ -87,7 +97,9 @@ def test_times_are_stratified_draws_of_their_law(path, law):
 @pytest.mark.parametrize("steps", [1, 2, 5, 64])
 def test_grids_fall_from_start_to_zero(path, grid, steps):
     cut = grid(path, steps)
-    assert cut.shape == (steps + 1,) and cut[-1] == 0 and cut[0] == grid.start
+    assert cut.shape == (steps + 1,)
+    assert cut[-1] == 0
+    assert cut[0] == grid.start
     assert (cut.diff() < 0).all()
 
 
@@ -109,7 +121,9 @@ def test_grid_refuses_no_steps():
 @pytest.mark.parametrize("weight", [r.make() for r in weights], ids=[r.name for r in weights])
 def test_weights_are_finite_and_not_negative(path, weight):
     w = weight(path, torch.linspace(0.02, 0.98, 50, dtype=torch.float64))
-    assert w.isfinite().all() and (w >= 0).all() and w.shape == (50,)
+    assert w.isfinite().all()
+    assert (w >= 0).all()
+    assert w.shape == (50,)
 
 
 def test_min_snr_is_the_papers():

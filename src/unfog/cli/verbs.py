@@ -1,4 +1,6 @@
-"""One function per verb. Nothing heavy is imported until a verb runs, so that --help answers at once."""
+"""One function per verb. Nothing heavy is imported until a verb runs, so that --help answers at
+once.
+"""
 
 from __future__ import annotations
 
@@ -83,7 +85,8 @@ def fit(
     size
         Images: bring all to this side.
     part
-        Images: which of the source's train, validation and test folders to read; train where left out.
+        Images: which of the source's train, validation and test folders to read; train where left
+            out.
     key
         .npz: which array in it is the data.
     strict
@@ -450,7 +453,10 @@ def _registry(name: str, module: str) -> None:
                 print(f"{'':18} {row['reference']}")
         return None
 
-    rows.__doc__ = f"List the {name}.\n\nExample: unfog {name} --json\n\nParameters\n----------\njson\n    One JSON object on standard output."
+    rows.__doc__ = (
+        f"List the {name}.\n\nExample: unfog {name} --json\n\n"
+        "Parameters\n----------\njson\n    One JSON object on standard output."
+    )
     app.command(rows, name=name, group="Registries")
 
 

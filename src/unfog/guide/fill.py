@@ -19,7 +19,8 @@ def fill(predictor: Callable[..., Any], known: Tensor, keep: Tensor) -> Callable
     """Put the known entries into every prediction, so that the sample has them bit-equal at t = 0.
 
     Args:
-        known: (B, *D) values, read where keep is 1.     keep: (B, *D) or a left-aligned shape, 1 = known.
+        known: (B, *D) values, read where keep is 1.     keep: (B, *D) or a left-aligned shape, 1 =
+            known.
     """
 
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:

@@ -1,4 +1,4 @@
-"""How [1, 0] is cut when sampling: grid(path, steps) -> (steps + 1,) falling times, the last one 0."""
+"""How [1, 0] is cut when sampling: grid(path, steps) -> (steps + 1,) falling times, last 0."""
 
 from __future__ import annotations
 
@@ -72,7 +72,9 @@ class Shifted(Grid):
 @grids.add("angle", reference="even in atan2(sigma, alpha), the arc of the (alpha, sigma) plane")
 @dataclass(frozen=True)
 class AngleGrid(Grid):
-    """Even in the angle atan2(sigma, alpha), so the same noise levels on every path with alpha = 0 at the end."""
+    """Even in the angle atan2(sigma, alpha), so the same noise levels on every path with alpha = 0
+    at the end.
+    """
 
     def cut(self, path: Affine, u: Tensor) -> Tensor:
         first = path.angle(torch.tensor(self.start, dtype=torch.float64))
@@ -85,7 +87,8 @@ class Karras(Grid):
     """(sigma / alpha)^(1/rho) even between sigma_max and sigma_min, then 0.
 
     Args:
-        sigma_min, sigma_max: limits of sigma / alpha; cut to what the path has.     rho: 7 in the paper.
+        sigma_min, sigma_max: limits of sigma / alpha; cut to what the path has.     rho: 7 in the
+            paper.
     """
 
     sigma_min: float = 0.002

@@ -1,6 +1,7 @@
 """Targets beyond affine paths: categories, tangents, and several fields at once.
 
-They share `error` and `decode` with the affine targets, so that the objective and the sampling loop are the same.
+They share `error` and `decode` with the affine targets, so that the objective and the sampling loop
+are the same.
 """
 
 from __future__ import annotations
@@ -24,13 +25,14 @@ class Categories:
     """Logits of the data's categories, for the masking path.
 
     Args:
-        floor: the cross-entropy's weight m'(t)/m(t) counts t as at least this; it bounds the weight.
+        floor: the cross-entropy's weight m'(t)/m(t) counts t as at least this; it bounds the
+            weight.
     """
 
     floor: float = 0.01
 
     def error(self, path: Masking, y: Tensor, x: Tensor, noised: Noised) -> Tensor:
-        """Weighted cross-entropy of the masked entries, 0 elsewhere: (B, N) from logits (B, N, K)."""
+        """Weighted cross-entropy of the masked entries, 0 elsewhere: logits (B, N, K) -> (B, N)."""
         logits = torch.log(path.answer(y).clamp_min(torch.finfo(y.dtype).tiny))
         lost = -logits.gather(-1, x.clamp(max=y.shape[-1] - 1).unsqueeze(-1)).squeeze(-1)
         weight = path.weight(noised.t.clamp_min(self.floor))
@@ -67,7 +69,8 @@ class Joint:
     def _check(self, path: Product) -> None:
         if set(self.fields) != set(path.fields):
             raise ArgumentError(
-                f"targets are given for {sorted(self.fields)}, the path has {sorted(path.fields)}; name each once"
+                f"targets are given for {sorted(self.fields)}, the path has "
+                f"{sorted(path.fields)}; name each once"
             )
 
     def error(self, path: Product, y: Any, x: Any, noised: Noised) -> dict[str, Tensor]:
@@ -75,7 +78,10 @@ class Joint:
         self._check(path)
         return {
             name: target.error(
-                path.fields[name], y[name], x[name], Noised(noised.x_t[name], noised.z[name], noised.t)
+                path.fields[name],
+                y[name],
+                x[name],
+                Noised(noised.x_t[name], noised.z[name], noised.t),
             )
             for name, target in self.fields.items()
         }

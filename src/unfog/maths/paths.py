@@ -48,15 +48,17 @@ class Path(Protocol):
         self,
         x_t: Any,
         x_hat: Any,
-        t: Tensor,
-        s: Tensor,
+        t: float | Tensor,
+        s: float | Tensor,
         *,
         eta: float = 0.0,
         rng: Rng | None = None,
         mask: Any = None,
     ) -> Any: ...
 
-    def renoise(self, x_s: Any, s: Tensor, t: Tensor, *, rng: Rng, mask: Any = None) -> Any: ...
+    def renoise(
+        self, x_s: Any, s: float | Tensor, t: float | Tensor, *, rng: Rng, mask: Any = None
+    ) -> Any: ...
 
 
 def as_time(t: float | Tensor) -> Tensor:
@@ -136,7 +138,8 @@ class Affine:
             return x
         if x.ndim < 3:
             raise ShapeError(
-                f"a centred path needs a set of points (B, N, D); got a state of shape {tuple(x.shape)}"
+                f"a centred path needs a set of points (B, N, D); got a state of shape "
+                f"{tuple(x.shape)}"
             )
         if mask is None:
             return x - x.mean(1, keepdim=True)
@@ -174,7 +177,8 @@ class Affine:
         Args:
             x: (B, *D) data.     t: (), (B,) or (B, N) times.
             rng: where z is drawn from when it is not given.
-            mask: 1 = a real entry; padding becomes 0.     keep: 1 = a known entry; stays bit-equal to x.
+            mask: 1 = a real entry; padding becomes 0.     keep: 1 = a known entry; stays bit-equal
+                to x.
         """
         t = as_time(t)
         x = self.project(x, mask) if self.centred or mask is not None else x
@@ -256,7 +260,8 @@ class Affine:
 @paths.add(
     "linear",
     aliases=("flow", "rectified_flow", "conditional_ot"),
-    reference="Lipman et al. 2023, Flow Matching for Generative Modeling; Liu et al. 2023, Flow Straight and Fast",
+    reference="Lipman et al. 2023, Flow Matching for Generative Modeling; Liu et al. 2023, Flow "
+    "Straight and Fast",
 )
 @dataclass(frozen=True)
 class Linear(Affine):
@@ -304,7 +309,8 @@ class VariancePreserving(Affine):
     """alpha = exp(-int beta / 2) with DDPM's linear betas, sigma^2 = 1 - alpha^2.
 
     Args:
-        beta_min, beta_max: noise rates at t = 0 and 1, per unit time; DDPM's 1e-4 and 0.02 times 1000 steps.
+        beta_min, beta_max: noise rates at t = 0 and 1, per unit time; DDPM's 1e-4 and 0.02 times
+            1000 steps.
     """
 
     beta_min: float = 0.1
@@ -332,7 +338,8 @@ class VariancePreserving(Affine):
 @paths.add(
     "ve",
     aliases=("edm", "variance_exploding"),
-    reference="Song et al. 2021, Score SDEs; Karras et al. 2022, EDM, eq. 5 (sigma^(1/rho) is the clock)",
+    reference="Song et al. 2021, Score SDEs; Karras et al. 2022, EDM, eq. 5 (sigma^(1/rho) is the "
+    "clock)",
 )
 @dataclass(frozen=True)
 class VarianceExploding(Affine):
@@ -362,7 +369,8 @@ class VarianceExploding(Affine):
 @paths.add("sigmoid", reference="Jabri et al. 2023, Scalable Adaptive Computation, app. B")
 @dataclass(frozen=True)
 class Sigmoid(Affine):
-    """alpha^2 falls like a logistic curve, cut and stretched to run from 1 to 0; sigma^2 = 1 - alpha^2.
+    """alpha^2 falls like a logistic curve, cut and stretched to run from 1 to 0; sigma^2 = 1 -
+    alpha^2.
 
     Args:
         start, end: the part of the logistic curve used.     tau: its temperature.

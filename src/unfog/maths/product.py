@@ -64,7 +64,9 @@ class Product:
     def corrupt(
         self, x: Any, t: Tensor, *, rng: Rng, z: Any = None, mask: Any = None, keep: Any = None
     ) -> Noised:
-        """Every field corrupted at the same t; `mask`, `keep`, `z` are dicts, a missing name is None."""
+        """Every field corrupted at the same t; `mask`, `keep`, `z` are dicts, a missing name is
+        None.
+        """
         parts = {
             name: path.corrupt(
                 self._state(x, name),

@@ -1,7 +1,9 @@
 """Explicit randomness: every draw comes from an object that was derived from named integers.
 
-Nothing in unfog touches torch's global generator. A training step's noise depends on (seed, rank, step)
-only, so resuming is exact; a sample's noise depends on (seed, sample index, step) only, so the batch
+Nothing in unfog touches torch's global generator. A training step's noise depends on (seed, rank,
+step)
+only, so resuming is exact; a sample's noise depends on (seed, sample index, step) only, so the
+batch
 it is drawn in does not matter (see `unfog.sample.randomness`).
 """
 
@@ -16,14 +18,14 @@ _MASK = (1 << 64) - 1
 
 
 class Rng(Protocol):
-    """What paths and couplings draw from. Each call moves on: two calls give two different draws."""
+    """What paths and couplings draw from. Each call moves on: two calls, two different draws."""
 
     def normal(self, like: Tensor) -> Tensor:
         """Standard normal numbers of `like`'s shape, dtype and device."""
         ...
 
     def uniform(self, like: Tensor) -> Tensor:
-        """Uniform numbers in [0, 1), float32 or `like`'s floating dtype, of its shape and device."""
+        """Uniform numbers in [0, 1) of `like`'s shape and device, float32 unless it is floating."""
         ...
 
     def at(self, step: int) -> Rng:

@@ -3,7 +3,8 @@
     [x_t]   [alpha sigma] [x]
     [ y ] = [  a     b  ] [z]
 
-So data, noise, velocity, v, score and EDM's F are one formula, and the rest of the house only ever sees x_hat.
+So data, noise, velocity, v, score and EDM's F are one formula, and the rest of the house only ever
+sees x_hat.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Target:
         return (y - self.encode(path, x, noised.z, noised.t)).square()
 
     def decode(self, path: Affine, y: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-        """The data prediction that the answer y at state x_t means: x_hat = (b x_t - sigma y) / (alpha b - sigma a).
+        """The data prediction that the answer y at state x_t means: x_hat = (b x_t - sigma y) /
+        (alpha b - sigma a).
 
         Raises: TargetError where the answer does not determine the data at t.
         """
@@ -48,8 +50,10 @@ class Target:
         solved = alpha * b - sigma * a
         if solved.device.type == "cpu" and not bool((solved.isfinite() & (solved != 0)).all()):
             raise TargetError(
-                f"a {type(self).__name__.lower()} prediction on the {type(path).__name__} path does not "
-                f"determine the data at t = {t.flatten()[0].item():g}; start the grid below 1, end it above "
+                f"a {type(self).__name__.lower()} prediction on the {type(path).__name__} path "
+                f"does not "
+                f"determine the data at t = {t.flatten()[0].item():g}; start the grid below 1, "
+                f"end it above "
                 "0, or predict data or velocity"
             )
         return (
@@ -106,7 +110,8 @@ class Score(Target):
 @targets.add("edm", aliases=("f",), reference="Karras et al. 2022, EDM, eq. 7 and 8, for any path")
 @dataclass(frozen=True)
 class Edm(Target):
-    """y = (sigma x / sigma_data - alpha sigma_data z) / sqrt(alpha^2 sigma_data^2 + sigma^2): unit variance at every t.
+    """y = (sigma x / sigma_data - alpha sigma_data z) / sqrt(alpha^2 sigma_data^2 + sigma^2): unit
+    variance at every t.
 
     Args:
         sigma_data: standard deviation of the state's data.
@@ -121,7 +126,9 @@ class Edm(Target):
 
 
 def first_time(target: Target, path: Affine) -> float:
-    """The largest t <= 1 at which `target` determines the data on `path`: where a sampling grid may start."""
+    """The largest t <= 1 at which `target` determines the data on `path`: where a sampling grid may
+    start.
+    """
     for t in (1.0, 0.999):
         at = torch.tensor(t, dtype=torch.float64)
         a, b = target.row(path, at)

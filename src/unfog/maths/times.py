@@ -1,4 +1,6 @@
-"""How t is drawn in training. A member maps uniform numbers to times, so any of them can be stratified."""
+"""How t is drawn in training. A member maps uniform numbers to times, so any of them can be
+stratified.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ class Times:
 
     Args:
         low, high: no time outside is ever drawn; the ends keep targets finite.
-        stratified: one draw in each of B equal shares of the law, in random order; less variance, same law.
+        stratified: one draw in each of B equal shares of the law, in random order; less variance,
+            same law.
     """
 
     low: float = 1e-4

@@ -58,7 +58,8 @@ class Mixture:
     """sum_k weight_k N(mean_k, std_k^2).
 
     Args:
-        means: (K, D).     stds: (K,) one per component; 0 is a point mass.     weights: (K,), sum 1.
+        means: (K, D).     stds: (K,) one per component; 0 is a point mass.     weights: (K,), sum
+            1.
     """
 
     means: Tensor
@@ -105,6 +106,8 @@ class Mixture:
 
 
 def empirical(data: Tensor) -> Mixture:
-    """The data set itself, (N, D), as a distribution: what a net that memorised everything predicts."""
+    """The data set itself, (N, D), as a distribution: what a net that memorised everything
+    predicts.
+    """
     count = len(data)
     return Mixture(data, data.new_zeros(count), data.new_full((count,), 1 / count))

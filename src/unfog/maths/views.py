@@ -1,4 +1,6 @@
-"""Three views of one estimate: from x_t and x_hat to noise, score, velocity and posterior, and nothing is learnt twice."""
+"""Three views of one estimate: from x_t and x_hat to noise, score, velocity and posterior, and
+nothing is learnt twice.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,8 @@ def score(path: Affine, x_t: Tensor, x_hat: Tensor, t: float | Tensor) -> Tensor
 
 
 def velocity(path: Affine, x_t: Tensor, x_hat: Tensor, t: float | Tensor) -> Tensor:
-    """dx_t/dt = alpha' x_hat + sigma' z_hat, (B, *D), towards noise; minus this is most libraries' velocity.
+    """dx_t/dt = alpha' x_hat + sigma' z_hat, (B, *D), towards noise; minus this is most libraries'
+    velocity.
 
     Ref: Song et al. 2021, Score SDEs, eq. 13; Lipman et al. 2023, eq. 9.
     """

@@ -1,4 +1,5 @@
-"""Loss weights: weight(path, t) multiplies the squared error of the target, per sample, on a line of its own.
+"""Loss weights: weight(path, t) multiplies the squared error of the target, per sample, on a line
+of its own.
 
 Weights that a paper states for one target are meant for that target; the docstring says which.
 """
@@ -28,7 +29,8 @@ class Unit:
 @weights.add("min_snr", reference="Hang et al. 2023, Min-SNR, eq. 6, for the noise target")
 @dataclass(frozen=True)
 class MinSnr:
-    """min(snr, gamma) / snr with snr = (alpha / sigma)^2: low-noise errors count less. For the noise target.
+    """min(snr, gamma) / snr with snr = (alpha / sigma)^2: low-noise errors count less. For the
+    noise target.
 
     Args:
         gamma: the clip of the signal-to-noise ratio.

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+from typing import Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from unfog.errors import ArgumentError
 
+M = TypeVar("M", bound=nn.Module)
 
-class Ema:
-    """Power-function average: its length is a share of the training so far, so no budget needs its own decay.
+
+class Ema(Generic[M]):
+    """Power-function average: its length is a share of the training so far, so no budget needs its
+    own decay.
 
         average <- lerp(average, weights, 1 - (1 - 1/step)^(gamma + 1))
 
@@ -21,8 +25,8 @@ class Ema:
     Ref: Karras et al. 2024, EDM2, eq. 4 and 8.
     """
 
-    def __init__(self, model: nn.Module, length: float = 0.05):
-        self.model = copy.deepcopy(model).requires_grad_(False).eval()
+    def __init__(self, model: M, length: float = 0.05):
+        self.model: M = copy.deepcopy(model).requires_grad_(False).eval()
         self.length = length
         self.gamma = exponent(length)
 
@@ -30,7 +34,8 @@ class Ema:
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after update number `step`, counted from 1."""
         fresh = 1 - (1 - 1 / step) ** (self.gamma + 1)
-        mine, theirs = list(self.model.parameters()), list(model.parameters())
+        mine: list[Tensor] = list(self.model.parameters())
+        theirs: list[Tensor] = list(model.parameters())
         torch._foreach_lerp_(mine, theirs, fresh)
         for own, other in zip(self.model.buffers(), model.buffers(), strict=True):
             own.copy_(other)

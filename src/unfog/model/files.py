@@ -19,7 +19,7 @@ MANIFEST = "manifest.json"
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
-    """Write through a temporary name, fsync and rename. Raises ResourceError when the disk is full."""
+    """Write by temporary name, fsync and rename. Raises ResourceError when the disk is full."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -30,7 +30,8 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     except OSError as error:
         temporary.unlink(missing_ok=True)
         raise ResourceError(
-            f"could not write {path} ({error.strerror}); what was saved before is intact: free some disk "
+            f"could not write {path} ({error.strerror}); what was saved before is intact: free "
+            f"some disk "
             "space or choose another folder, and go on with --resume"
         ) from error
     sync_folder(path.parent)
@@ -99,7 +100,9 @@ def write_manifest(folder: pathlib.Path, names: list[str]) -> None:
 
 
 def check_manifest(folder: pathlib.Path) -> list[str]:
-    """Compare every listed file with its size and SHA-256. Raises RunError naming the first that differs."""
+    """Compare every listed file with its size and SHA-256. Raises RunError naming the first that
+    differs.
+    """
     manifest = read_json(folder / MANIFEST)
     files = manifest.get("files") if isinstance(manifest, dict) else None
     if not isinstance(files, dict) or not files:
@@ -113,7 +116,8 @@ def check_manifest(folder: pathlib.Path) -> list[str]:
         if not isinstance(wanted, dict) or found["bytes"] != wanted.get("bytes"):
             raise RunError(
                 f"{folder / name} has {found['bytes']} bytes where the manifest says "
-                f"{wanted.get('bytes') if isinstance(wanted, dict) else wanted}: it is truncated or altered"
+                f"{wanted.get('bytes') if isinstance(wanted, dict) else wanted}: it is truncated "
+                f"or altered"
             )
         if found["sha256"] != wanted.get("sha256"):
             raise RunError(f"{folder / name} was altered: its SHA-256 is not the manifest's")
@@ -121,18 +125,22 @@ def check_manifest(folder: pathlib.Path) -> list[str]:
 
 
 def fill_module(module: torch.nn.Module, tensors: dict[str, Tensor], source: pathlib.Path) -> None:
-    """Load weights that must fit exactly. Raises RunError listing what is missing, extra or misshapen."""
+    """Load weights that must fit exactly. Raises RunError listing what is missing, extra or
+    misshapen.
+    """
     own = module.state_dict()
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     wrong = [
-        f"{name}: {tuple(tensors[name].shape)} {tensors[name].dtype}, expected {tuple(value.shape)} {value.dtype}"
+        f"{name}: {tuple(tensors[name].shape)} {tensors[name].dtype}, expected "
+        f"{tuple(value.shape)} {value.dtype}"
         for name, value in own.items()
         if name in tensors
         and (tensors[name].shape, tensors[name].dtype) != (value.shape, value.dtype)
     ]
     if missing or extra or wrong:
         raise RunError(
-            f"{source} does not fit the configuration: missing {missing[:5]}, unexpected {extra[:5]}, "
+            f"{source} does not fit the configuration: missing {missing[:5]}, unexpected "
+            f"{extra[:5]}, "
             f"misshapen {wrong[:5]}; it belongs to another model"
         )
     module.load_state_dict(tensors)

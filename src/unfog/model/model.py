@@ -1,4 +1,6 @@
-"""A model is net + path + target: it turns every answer of the net into the house's currency, x_hat."""
+"""A model is net + path + target: it turns every answer of the net into the house's currency,
+x_hat.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unfog.maths.paths import Affine, Path, as_time
+from unfog.maths.paths import Affine, as_time
 from unfog.maths.product import fieldwise
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, entries_mean, expand, lead
-from unfog.maths.targets import Target
 from unfog.maths.times import Times
 
 Cond = dict[str, Tensor] | None
@@ -23,9 +24,9 @@ Predictor = Callable[..., Any]
 # [core: learn]
 def learn(
     answer: Predictor,
-    path: Path,
-    target: Target,
-    x: State,
+    path: Any,
+    target: Any,
+    x: Any,
     *,
     times: Times,
     weight: Callable[..., Tensor],
@@ -77,7 +78,9 @@ class Model(nn.Module):
         self.precision = precision
 
     def answer(self, x_t: State, t: Tensor, cond: Cond = None, s: Tensor | None = None) -> Any:
-        """What the net says, in its target, float32: input at unit variance, time as noise level in [0, 1]."""
+        """What the net says, in its target, float32: input at unit variance, time as noise level in
+        [0, 1].
+        """
         batch = lead(x_t)
         level = self._level(t, batch)
         later = None if s is None else self._level(as_time(s), batch)
@@ -92,7 +95,9 @@ class Model(nn.Module):
         return self.target.decode(self.path, self.answer(x_t, t, cond, s), x_t, t)
 
     def bind(self, cond: Cond) -> Predictor:
-        """A plain predictor (x_t, t, s=None) -> x_hat under this condition; None is the null condition."""
+        """A plain predictor (x_t, t, s=None) -> x_hat under this condition; None is the null
+        condition.
+        """
 
         def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
             return self.predict(x_t, t, cond, s)
@@ -136,7 +141,9 @@ class Model(nn.Module):
         return x_t * expand(variance.rsqrt(), x_t).to(x_t.dtype)
 
     def _level(self, t: Tensor, like: Tensor) -> Tensor:
-        """(B,) float32 noise level atan2(sigma, alpha sigma_data) / (pi/2): finite on every path, 1 = noise."""
+        """(B,) float32 noise level atan2(sigma, alpha sigma_data) / (pi/2): finite on every path, 1
+        = noise.
+        """
         path = self.path
         if not isinstance(path, Affine):
             affine = [p for p in getattr(path, "fields", {}).values() if isinstance(p, Affine)]

@@ -1,4 +1,6 @@
-"""The sampling loop: the same for images, tables, text and rotations, for every solver and every guide."""
+"""The sampling loop: the same for images, tables, text and rotations, for every solver and every
+guide.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ def sample(
     """Follow the flow back from the grid's first time to its last; yields after every step.
 
     Args:
-        predict: (x_t, t, s) -> x_hat.     x_t: (B, *D) state at grid[0].     grid: (n + 1,) falling times.
+        predict: (x_t, t, s) -> x_hat.     x_t: (B, *D) state at grid[0].     grid: (n + 1,) falling
+            times.
         eta: 0 deterministic, 1 ancestral.     rng: where fresh noise comes from, keyed by step.
     """
     memory = None

@@ -1,4 +1,4 @@
-"""Per-sample randomness: a sample depends on its seed and index, not on the batch it was drawn in."""
+"""Per-sample randomness: a sample depends on its seed and index, not on its batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ class SampleRng:
     """One counter-based stream per sample (Philox), drawn on the CPU so that every device agrees.
 
     Args:
-        seed: the user's seed.     indices: (B,) the samples' own numbers.     step: which sampling step.
+        seed: the user's seed.     indices: (B,) the samples' own numbers.     step: which sampling
+            step.
     """
 
     def __init__(self, seed: int, indices: Sequence[int], step: int = 0):

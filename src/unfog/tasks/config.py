@@ -1,4 +1,6 @@
-"""The resolved configuration of a run: what config.json holds, and everything that loading needs to know."""
+"""The resolved configuration of a run: what config.json holds, and everything that loading needs to
+know.
+"""
 
 from __future__ import annotations
 
@@ -83,13 +85,16 @@ class Config(Part):
 
 
 def parse(content: Any, source: str) -> Config:
-    """The configuration in a config.json. Raises RunError for a newer format, an unknown or bad key."""
+    """The configuration in a config.json. Raises RunError for a newer format, an unknown or bad
+    key.
+    """
     if not isinstance(content, dict):
         raise RunError(f"{source} is not a configuration; the file was altered")
     written = content.get("format")
     if isinstance(written, int) and written > FORMAT:
         raise RunError(
-            f"{source} was written by unfog {content.get('version')} in run format {written}; this is unfog "
+            f"{source} was written by unfog {content.get('version')} in run format {written}; "
+            f"this is unfog "
             f"{__version__}, which reads up to format {FORMAT}: update unfog"
         )
     try:

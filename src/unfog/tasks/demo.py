@@ -1,4 +1,6 @@
-"""The main job on real data that comes with a library: handwritten digits, from a folder of PNGs to a report."""
+"""The main job on real data that comes with a library: handwritten digits, from a folder of PNGs to
+a report.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,8 @@ CPU_SECONDS = 90
 def write_digits(folder: pathlib.Path) -> int:
     """Write scikit-learn's 1797 digits as 8x8 grey PNGs in class folders; returns how many.
 
-    Source: UCI Optical Recognition of Handwritten Digits, test part, CC BY 4.0, as bundled with scikit-learn.
+    Source: UCI Optical Recognition of Handwritten Digits, test part, CC BY 4.0, as bundled with
+    scikit-learn.
     """
     try:
         from sklearn.datasets import load_digits
@@ -59,7 +62,9 @@ def demo(
     show: bool | None = None,
     quiet: bool = False,
 ) -> dict[str, Any]:
-    """Learn the digits class by class, sample a grid, judge it, and write a report; returns the facts."""
+    """Learn the digits class by class, sample a grid, judge it, and write a report; returns the
+    facts.
+    """
     out = pathlib.Path(out)
     source, run = out / "digits", out / "run"
     if not source.exists():
@@ -83,7 +88,8 @@ def demo(
     samples.look(grid)
     hits, real = independent_hits(model, samples, model.items)
     note(
-        f"{100 * hits:.1f} % of 500 samples get the asked class from a classifier trained on real digits only "
+        f"{100 * hits:.1f} % of 500 samples get the asked class from a classifier trained on real "
+        f"digits only "
         f"(real held-out digits: {100 * real:.1f} %)",
         quiet=quiet,
     )

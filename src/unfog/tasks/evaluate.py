@@ -111,13 +111,16 @@ def evaluate(
 
 
 def training_data(model: Trained) -> Items:
-    """The run's own data: in hand after `fit`, read again from its source after `load`, and checked."""
+    """The run's own data: in hand after `fit`, read again from its source after `load`, and
+    checked.
+    """
     if model.items is not None:
         return model.items
     source = model.config.data.source
     if source is None:
         raise DataError(
-            f"{model.folder} was fitted on data in memory, which judging needs to tell samples from copies; "
+            f"{model.folder} was fitted on data in memory, which judging needs to tell samples "
+            f"from copies; "
             "evaluate the model that fit returned, or fit from a file"
         )
     items = kinds[model.config.kind].read(
@@ -144,7 +147,8 @@ def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple
     heldout = kinds[model.config.kind].read(source, given=model.config.given or None, **reading)
     if list(heldout.data.shape[1:]) != model.config.data.item:
         raise DataError(
-            f"the held-out items have shape {heldout.data.shape[1:]}, the model's {model.config.data.item}; "
+            f"the held-out items have shape {heldout.data.shape[1:]}, the model's "
+            f"{model.config.data.item}; "
             "give items of the same shape"
         )
     name = (

@@ -127,8 +127,10 @@ def _temporary() -> tuple[pathlib.Path, Any]:
 def _plan_sentence(config: Config) -> str:
     t = config.train
     return (
-        f"plan: {config.net['name']} in the {config.space['name']} space, recipe {config.recipe}, {t.steps} steps "
-        f"of {t.batch}, {t.precision}, on {config.device}, {t.threads} thread{'s' * (t.threads > 1)}"
+        f"plan: {config.net['name']} in the {config.space['name']} space, recipe {config.recipe}, "
+        f"{t.steps} steps "
+        f"of {t.batch}, {t.precision}, on {config.device}, {t.threads} "
+        f"thread{'s' * (t.threads > 1)}"
     )
 
 
@@ -309,7 +311,7 @@ def _stop(number: int, step: int, steps: int) -> None:
 
 @contextlib.contextmanager
 def signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted, and the loop stops after its step; a second one stops at once."""
+    """Ctrl-C and SIGTERM are noted: the loop stops after its step; a second one at once."""
     asked: list[int] = []
 
     def noted(number: int, frame: FrameType | None) -> None:
@@ -331,7 +333,7 @@ def signals() -> Iterator[list[int]]:
 def finish(
     folder: pathlib.Path, prepared: Prepared, averaged: Model, device: torch.device, spent: float
 ) -> Trained:
-    """Write weights, model card, a first look, and last the manifest that makes the folder whole."""
+    """Write weights, model card, and last the manifest that makes the folder whole."""
     config = prepared.config
     files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
     trained = Trained(

@@ -26,8 +26,10 @@ class Samples:
     """What was drawn.
 
     Attributes:
-        raw: (N, …) values in the data's own dtype.     state: (N, *D) float32 states before decoding.
-        given: name -> N condition values as asked.     kind, origin: how to give the user's type back.
+        raw: (N, …) values in the data's own dtype.     state: (N, *D) float32 states before
+            decoding.
+        given: name -> N condition values as asked.     kind, origin: how to give the user's type
+            back.
     """
 
     raw: np.ndarray
@@ -91,7 +93,8 @@ def generate(
 
     Args:
         given: condition values, one for all or `count` each; a name left out is the null condition.
-        scale: guidance strength, 1 = the conditional model unchanged; steps, solver, grid, eta: how to
+        scale: guidance strength, 1 = the conditional model unchanged; steps, solver, grid, eta: how
+            to
             sample. The run's own choice where None.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         batch: how many at once; chosen by size where None.

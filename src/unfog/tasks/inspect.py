@@ -65,7 +65,8 @@ def _advice(count: int, duplicates: int, columns: dict[str, Any]) -> list[str]:
     advice = []
     if count < FEW:
         advice.append(
-            f"{count} items are few: a model will copy them rather than generalise; read the measured novelty"
+            f"{count} items are few: a model will copy them rather than generalise; read the "
+            f"measured novelty"
         )
     if duplicates:
         advice.append(

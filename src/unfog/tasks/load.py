@@ -15,7 +15,8 @@ from unfog.tasks.trained import Trained
 def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
     """Read a run folder. Needs nothing but the folder, and runs nothing from it.
 
-    Raises: RunError if the folder is not a run, unfinished, truncated, altered, or of a newer format.
+    Raises: RunError if the folder is not a run, unfinished, truncated, altered, or of a newer
+    format.
     """
     folder = pathlib.Path(folder)
     config = read_config(folder)

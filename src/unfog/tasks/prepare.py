@@ -1,4 +1,6 @@
-"""From a source and a few wishes to everything that training needs: splits first, then what is fitted."""
+"""From a source and a few wishes to everything that training needs: splits first, then what is
+fitted.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def prepare(
     seed: int,
     device: str,
 ) -> Prepared:
-    """Read, split, fit codec, conditions and space on the training part, and resolve the configuration."""
+    """Read, split, fit codec, conditions and space on the training part, and resolve the
+    configuration.
+    """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
@@ -174,7 +178,9 @@ def _net(content: dict[str, Any], shape: list[int], cond: GivenCodec) -> dict[st
 
 
 def _space(content: dict[str, Any], codec: Any, training: Items, held: Items, seed: int) -> Any:
-    """The space, fitted on at most 20 000 training items; its error is measured on the validation part."""
+    """The space, fitted on at most 20 000 training items; its error is measured on the validation
+    part.
+    """
     options = {name: value for name, value in content.items() if name != "name"}
     if content["name"] != "identity":
         options.setdefault("seed", seed)

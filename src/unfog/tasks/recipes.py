@@ -28,7 +28,8 @@ class Recipe:
 recipes.add(
     "flow",
     aliases=("flow_matching",),
-    reference="Lipman et al. 2023, Flow Matching; solver: Lu et al. 2022, DPM-Solver++ 2M, on any path",
+    reference="Lipman et al. 2023, Flow Matching; solver: Lu et al. 2022, DPM-Solver++ 2M, on any "
+    "path",
     summary="straight paths, velocity target, two-step solver in 20 calls: the default",
 )(
     Recipe(
@@ -45,7 +46,8 @@ recipes.add(
 recipes.add(
     "ddpm",
     reference="Ho et al. 2020, Denoising Diffusion Probabilistic Models",
-    summary="linear betas, noise target, unit weight, constant step size, ancestral sampling in 250 calls",
+    summary="linear betas, noise target, unit weight, constant step size, ancestral sampling in "
+    "250 calls",
 )(
     Recipe(
         path={"name": "vp"},
@@ -61,8 +63,10 @@ recipes.add(
 )
 recipes.add(
     "edm",
-    reference="Karras et al. 2022, Elucidating the Design Space of Diffusion-Based Generative Models",
-    summary="exploding variance, EDM's preconditioning, log-normal noise levels, Heun in 18 steps (35 calls)",
+    reference="Karras et al. 2022, Elucidating the Design Space of Diffusion-Based Generative "
+    "Models",
+    summary="exploding variance, EDM's preconditioning, log-normal noise levels, Heun in 18 steps "
+    "(35 calls)",
 )(
     Recipe(
         path={"name": "ve"},

@@ -21,11 +21,20 @@ if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
 STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#1c2430;background:#fff}
-h1{font-size:1.7rem;margin-bottom:0}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #dde2e8}
-table{border-collapse:collapse;width:100%;font-size:.93rem}th,td{text-align:left;padding:.35rem .6rem;border-bottom:1px solid #eef1f4;vertical-align:top}
-th{color:#5a6675;font-weight:600}img{max-width:100%}.note{color:#5a6675}.good{color:#1a7f4b}.bad{color:#b3441e}
-.pair{display:flex;gap:2rem;flex-wrap:wrap}.pair figure{margin:0;flex:1 1 22rem}figcaption{color:#5a6675;font-size:.9rem}
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem;
+  color: #1c2430; background: #fff }
+h1 { font-size: 1.7rem; margin-bottom: 0 }
+h2 { font-size: 1.2rem; margin-top: 2.2rem; border-bottom: 1px solid #dde2e8 }
+table { border-collapse: collapse; width: 100%; font-size: .93rem }
+th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #eef1f4;
+  vertical-align: top }
+th { color: #5a6675; font-weight: 600 }
+td { overflow-wrap: anywhere }
+img { max-width: 100% }
+pre { overflow-x: auto; font-size: .8rem }
+.note { color: #5a6675 } .good { color: #1a7f4b } .bad { color: #b3441e }
+.pair { display: flex; gap: 2rem; flex-wrap: wrap } .pair figure { margin: 0; flex: 1 1 22rem }
+figcaption { color: #5a6675; font-size: .9rem }
 """
 
 
@@ -65,8 +74,10 @@ def report(
         ),
     ]
     page = (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>unfog report: {html.escape(model.folder.name)}</title><style>{STYLE}</style>{''.join(body)}</html>"
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
+        "content='width=device-width'>"
+        f"<title>unfog report: "
+        f"{html.escape(model.folder.name)}</title><style>{STYLE}</style>{''.join(body)}</html>"
     )
     files.write_bytes(out, page.encode())
     return out
@@ -106,7 +117,8 @@ def _heading(model: Trained) -> str:
     c = model.config
     given = f", given {', '.join(c.given)}" if c.given else ""
     return (
-        f"<h1>{html.escape(model.folder.name)}</h1><p class=note>{c.kind} {tuple(c.data.item)}{given} · recipe "
+        f"<h1>{html.escape(model.folder.name)}</h1><p class=note>{c.kind} "
+        f"{tuple(c.data.item)}{given} · recipe "
         f"{c.recipe} · unfog {c.version}</p>"
     )
 
@@ -125,8 +137,10 @@ def _pair(model: Trained, samples: Any, train: Any) -> str:
         ]
         real = kind.look(train.data[chosen], [column[i] for i in chosen])
     return (
-        f"<div class=pair><figure>{picture(samples.look())}<figcaption>drawn by the model, not picked"
-        f"</figcaption></figure><figure>{picture(real)}<figcaption>training data</figcaption></figure></div>"
+        f"<div class=pair><figure>{picture(samples.look())}<figcaption>drawn by the model, not "
+        f"picked"
+        f"</figcaption></figure><figure>{picture(real)}<figcaption>training "
+        f"data</figcaption></figure></div>"
     )
 
 
@@ -136,14 +150,19 @@ def _figures(judged: dict[str, Any]) -> str:
         mark = "good" if figure["at_floor"] else "bad"
         notes = " ".join(figure["notes"])
         rows.append(
-            f"<tr><td>{html.escape(figure['name'])}</td><td class={mark}>{figure['value']:.3g}<br><span class=note>"
-            f"{figure['low']:.3g} to {figure['high']:.3g}</span></td><td>{figure['floor']:.3g}<br><span class=note>"
-            f"{figure['floor_low']:.3g} to {figure['floor_high']:.3g}</span></td><td>{html.escape(figure['verdict'])}"
+            f"<tr><td>{html.escape(figure['name'])}</td><td "
+            f"class={mark}>{figure['value']:.3g}<br><span class=note>"
+            f"{figure['low']:.3g} to "
+            f"{figure['high']:.3g}</span></td><td>{figure['floor']:.3g}<br><span class=note>"
+            f"{figure['floor_low']:.3g} to "
+            f"{figure['floor_high']:.3g}</span></td><td>{html.escape(figure['verdict'])}"
             f"<br><span class=note>{html.escape(notes)}</span></td></tr>"
         )
     return (
-        f"<p>{judged['count']} samples against {html.escape(judged['heldout'])}. Intervals are 95 % bootstrap; the "
-        "floor is what real data itself scores against held-out data of the same size.</p><table><tr><th>figure"
+        f"<p>{judged['count']} samples against {html.escape(judged['heldout'])}. Intervals are 95 "
+        f"% bootstrap; the "
+        "floor is what real data itself scores against held-out data of the same "
+        "size.</p><table><tr><th>figure"
         f"<th>samples<th>floor<th>verdict</tr>{''.join(rows)}</table>"
     )
 
@@ -205,7 +224,8 @@ def _data(model: Trained) -> str:
     facts = {
         "source": data.source or "in memory",
         "items": data.count,
-        "train / validation / test": f"{len(splits.train)} / {len(splits.validation)} / {len(splits.test)}",
+        "train / validation / test": f"{len(splits.train)} / {len(splits.validation)} / "
+        f"{len(splits.test)}",
         "exact duplicates": splits.duplicates,
         "notes": " ".join([*data.notes, *model.config.reasons]) or "none",
     }

@@ -42,7 +42,8 @@ def claim(folder: pathlib.Path, *, resume: bool = False, overwrite: bool = False
             )
     elif held and not overwrite:
         raise ArgumentError(
-            f"{folder} holds files already; go on with --resume, replace it with --overwrite, or name another"
+            f"{folder} holds files already; go on with --resume, replace it with --overwrite, or "
+            f"name another"
         )
     elif held and not (folder / "config.json").exists():
         raise ArgumentError(
@@ -70,7 +71,8 @@ def room(folder: pathlib.Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise ResourceError(
-            f"{folder} has {free / 1e6:.0f} MB free and this run needs about {needed / 1e6:.0f} MB; free some "
+            f"{folder} has {free / 1e6:.0f} MB free and this run needs about {needed / 1e6:.0f} "
+            f"MB; free some "
             "disk space or choose another folder"
         )
 
@@ -120,7 +122,8 @@ def read_config(folder: pathlib.Path) -> Config:
         ]
         if loose:
             raise RunError(
-                f"{folder} has {loose[0]} but no config.json: pickled models are never loaded, since that can "
+                f"{folder} has {loose[0]} but no config.json: pickled models are never loaded, "
+                f"since that can "
                 "run any code; convert the weights to safetensors"
             )
         raise RunError(f"{folder} has no config.json, so it is not a run folder")

@@ -1,4 +1,6 @@
-"""What a person sees while something long runs: a bar on a terminal, nothing in a pipe; notes on stderr."""
+"""What a person sees while something long runs: a bar on a terminal, nothing in a pipe; notes on
+stderr.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ class Bar:
 
 @contextmanager
 def bar(title: str, total: float, *, show: bool | None = None) -> Iterator[Bar]:
-    """A bar with time left on a terminal or in a notebook; silent otherwise, unless `show` says so."""
+    """A bar with time left on a terminal or in a notebook; silent elsewhere unless `show`."""
     if show is None:
         show = sys.stderr.isatty() or "ipykernel" in sys.modules
     if not show:

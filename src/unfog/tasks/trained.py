@@ -20,7 +20,8 @@ class Trained:
     """A model with its borders to the user's data.
 
     Attributes:
-        folder: its run folder.     config: the resolved configuration.     net: weights as sampled (averaged).
+        folder: its run folder.     config: the resolved configuration.     net: weights as sampled
+            (averaged).
         borders: codec, conditions, space.     splits: which items were train, validation, test.
         items: the data it was fitted on where that is in memory (not after `load`).
     """
@@ -41,14 +42,18 @@ class Trained:
         self.net.precision = "float32"
         self.items = items
         self.device = torch.device(device)
+        self.keeper: Any = None  # holds a temporary folder as long as the model lives
 
     def __repr__(self) -> str:
         c = self.config
         given = f", given {', '.join(c.given)}" if c.given else ""
-        return f"<unfog model: {c.kind} {tuple(c.data.item)}, recipe {c.recipe}{given}, in {self.folder}>"
+        what = f"{c.kind} {tuple(c.data.item)}, recipe {c.recipe}{given}"
+        return f"<unfog model: {what}, in {self.folder}>"
 
     def sample(self, count: int = 16, **choices: Any) -> Samples:
-        """Draw samples; see `unfog.tasks.generate.generate` for given, scale, steps, solver, eta, seed, batch."""
+        """Draw samples; see `unfog.tasks.generate.generate` for given, scale, steps, solver, eta,
+        seed, batch.
+        """
         return generate(self, count, **choices)
 
     def evaluate(self, source: Any = None, **choices: Any) -> Any:

@@ -1,4 +1,6 @@
-"""Batches by number: batch k is a function of (seed, k) alone, so a resumed run sees what the straight run saw."""
+"""Batches by number: batch k is a function of (seed, k) alone, so a resumed run sees what the
+straight run saw.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,8 @@ class Batches:
     """Shuffled passes over the data, without end; an epoch's tail runs on into the next epoch.
 
     Args:
-        count: number of items.     size: batch size; more than `count` draws items again within a batch.
+        count: number of items.     size: batch size; more than `count` draws items again within a
+            batch.
         seed: orders every epoch.
         fetch: (B,) item numbers -> (states, conditions).
     """

@@ -35,7 +35,9 @@ def save(
     optimiser: torch.optim.Optimizer,
     **facts: Any,
 ) -> Checkpoint:
-    """Write checkpoints/step-N and drop all but the newest two. Raises ResourceError when the disk is full."""
+    """Write checkpoints/step-N and drop all but the newest two. Raises ResourceError when the disk
+    is full.
+    """
     home = run / "checkpoints"
     home.mkdir(exist_ok=True)
     final = home / f"step-{step:08d}"
@@ -79,7 +81,7 @@ def tidy(run: pathlib.Path) -> None:
 
 def newest(run: pathlib.Path) -> tuple[Checkpoint | None, list[str]]:
     """The newest checkpoint that is whole, and a sentence on every newer one that is not."""
-    complaints = []
+    complaints: list[str] = []
     for checkpoint in reversed(found(run)):
         try:
             files.check_manifest(checkpoint.folder)

@@ -13,7 +13,8 @@ class Log:
     """Appends to `metrics.jsonl`; TensorBoard is optional company and may fail without harm.
 
     Args:
-        folder: the run folder.     after: lines past this step are dropped first (they come again on resume).
+        folder: the run folder.     after: lines past this step are dropped first (they come again
+            on resume).
     """
 
     def __init__(self, folder: pathlib.Path, *, after: int | None = None, board: bool = True):

@@ -1,4 +1,4 @@
-"""The training loop: a generator that yields after every update; the caller logs, saves and stops."""
+"""The training loop: a generator that yields after every update; the caller logs and stops."""
 
 from __future__ import annotations
 
@@ -44,10 +44,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Objective:
-    """What is minimised: how t is drawn, how errors weigh, how noise is paired, how conditions drop out.
+    """What is minimised: how t is drawn, how errors weigh, how noise is paired, how conditions drop
+    out.
 
     Args:
-        dropout: share of samples that lose a condition, per condition; teaches the unconditional model.
+        dropout: share of samples that lose a condition, per condition; teaches the unconditional
+            model.
     """
 
     times: Times
@@ -77,7 +79,8 @@ def train(
 
     Args:
         horizon: the number of the last update; the caller may move it between updates.
-        clip: the gradient's norm is cut to this.     patience: so many broken updates in a row are an error.
+        clip: the gradient's norm is cut to this.     patience: so many broken updates in a row are
+            an error.
     Raises: Diverged after `patience` broken updates in a row.
     """
     device = next(model.parameters()).device

@@ -70,7 +70,8 @@ def cheapest(
 ) -> Cost:
     """The best way to compute here, by trial.
 
-    At precision "auto" bfloat16 has to be 10 % faster than float32 to be taken; on a CPU all threads have to
+    At precision "auto" bfloat16 has to be 10 % faster than float32 to be taken; on a CPU all
+    threads have to
     be 20 % faster than one, since small nets only wait for each other.
     """
     if wanted != "auto":
@@ -91,7 +92,8 @@ class Pace:
     """Keeps a run within its time: moves the horizon when the measured speed says so.
 
     Args:
-        seconds: the time there is, counted from `begun`.     tolerance: smaller misses are left alone,
+        seconds: the time there is, counted from `begun`.     tolerance: smaller misses are left
+            alone,
             so that on a quiet machine nothing moves.
     """
 

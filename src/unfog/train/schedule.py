@@ -1,4 +1,6 @@
-"""The step size over a run: a function of the share of the budget that is spent, so it always lands."""
+"""The step size over a run: a function of the share of the budget that is spent, so it always
+lands.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ schedules: Registry[type] = Registry("schedule")
 
 @dataclass
 class Horizon:
-    """How many updates the run will have: fixed, or moved while it runs so that a time budget holds."""
+    """How many updates the run will have: fixed, or moved while it runs so that a time budget
+    holds.
+    """
 
     steps: int
 

@@ -32,7 +32,9 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         "lr": 1e-3 if net["name"] == "mlp" else 5e-3,
         "scale": 1.0,
         "reasons": reasons,
-        "warnings": [f"{n_items} training items are few: the model will copy them; read the measured novelty"]
+        "warnings": [
+            f"{n_items} training items are few: the model will copy them; read the measured novelty"
+        ]
         if n_items < 1000
         else [],
     }

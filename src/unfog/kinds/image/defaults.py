@@ -11,7 +11,8 @@ FEW = 1000
 def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
     """Default choices for images of (C, H, W), each with its reason.
 
-    Returns: {"recipe", "net": {"name", **options}, "space": {"name", **options}, "batch", "lr", "scale",
+    Returns: {"recipe", "net": {"name", **options}, "space": {"name", **options}, "batch", "lr",
+    "scale",
     "reasons": [sentence], "warnings": [sentence]}.
     """
     _, height, width = state_shape
@@ -19,7 +20,8 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
     reasons, warnings = [], []
     if n_items < FEW:
         warnings.append(
-            f"{n_items} training images are few: the model will copy them rather than generalise; read the "
+            f"{n_items} training images are few: the model will copy them rather than generalise; "
+            f"read the "
             "measured novelty before you use a sample"
         )
     if size <= 256:
@@ -33,7 +35,8 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         space = {"name": "pca", "components": max(1, kept)}
         batch = 512
         reasons.append(
-            f"a perceptron on {kept} principal components: the best images for minutes of a CPU of what was tried "
+            f"a perceptron on {kept} principal components: the best images for minutes of a CPU "
+            f"of what was tried "
             "(docs/choices.md); for hours, or on a GPU, try --set net=unet --set space=wavelet"
         )
     else:

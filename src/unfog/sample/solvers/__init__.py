@@ -1,4 +1,6 @@
-"""Solvers choose which prediction to trust between t and s. They hold no tensor: memory goes in and out."""
+"""Solvers choose which prediction to trust between t and s. They hold no tensor: memory goes in and
+out.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ solvers: Registry[type] = Registry("solver")
 
 
 class Solver(Protocol):
-    """A frozen dataclass; `order` is what the error law measures, `calls` the network calls per step."""
+    """A frozen dataclass; `order` is what the error law measures, `calls` the network calls per
+    step.
+    """
 
     @property
     def order(self) -> int: ...

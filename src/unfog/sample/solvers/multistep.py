@@ -18,11 +18,13 @@ from unfog.sample.solvers.reach import reach
 @solvers.add(
     "multistep",
     aliases=("dpmpp_2m", "dpmsolver++", "adams_bashforth"),
-    reference="Lu et al. 2022, DPM-Solver++, alg. 2; linear in cos(atan2(sigma, alpha)), not in log-SNR",
+    reference="Lu et al. 2022, DPM-Solver++, alg. 2; linear in cos(atan2(sigma, alpha)), not in "
+    "log-SNR",
 )
 @dataclass(frozen=True)
 class Multistep:
-    """One call a step, order 2: the line through the last two predictions, averaged exactly over the step.
+    """One call a step, order 2: the line through the last two predictions, averaged exactly over
+    the step.
 
     The first step and the last one to t = 0 are first order. Fields without an affine path keep
     the plain prediction.

@@ -10,7 +10,8 @@ density, and near noise it is linear in alpha / sigma, as x_hat is there. In log
 choice, pure noise is infinitely far away; in t or u the order drops by a logarithm near data.
 The mean of c is then closed, since cot(u) = alpha / sigma and int cos(u) d cot(u) = 1 / sin(u):
 
-    (1/sin s - 1/sin t) / (cot s - cot t) = cos((t + s) / 2) / cos((t - s) / 2)      (t, s the angles)
+    (1/sin s - 1/sin t) / (cot s - cot t) = cos((t + s) / 2) / cos((t - s) / 2)      (t, s the
+    angles)
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from unfog.maths.paths import Affine
 
 
 def reach(path: Affine, t: Tensor, s: Tensor, since: Tensor) -> Tensor:
-    """(mean c over the step - c_t) / (c_t - c_since): how many intervals of predictions to extrapolate.
+    """(mean c over the step - c_t) / (c_t - c_since): how many intervals of predictions to
+    extrapolate.
 
     Args:
-        t, s: the step's ends.     since: where the other prediction was made; s itself to interpolate.
+        t, s: the step's ends.     since: where the other prediction was made; s itself to
+            interpolate.
     """
     start, end, other = path.angle(t), path.angle(s), path.angle(since)
     mean = torch.cos((start + end) / 2) / torch.cos((start - end) / 2)
