@@ -15,7 +15,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
-    from unfog.cli.verbs import app, usage
+    from unfog.cli import judging, lists, verbs  # noqa: F401  (they enter their verbs)
+    from unfog.cli.app import app, usage
     from unfog.errors import UnfogError
 
     debug = "--debug" in arguments

@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
 import pathlib
-import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import FrameType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from unfog.errors import ArgumentError, Stopped
+from unfog.errors import ArgumentError
 from unfog.kinds import kinds
 from unfog.kinds.splits import Splits
 from unfog.model import files
-from unfog.model.ema import Ema
-from unfog.model.model import Model
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule, device_of
-from unfog.tasks.config import Config, seconds
+from unfog.tasks.config import Config, override, seconds
+from unfog.tasks.learn import batches_of, learn
 from unfog.tasks.prepare import Prepared, encoded, prepare
-from unfog.tasks.show import bar, note
+from unfog.tasks.show import note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
-from unfog.train.batches import Batches
-from unfog.train.log import Log
-from unfog.train.loop import Progress, train
-from unfog.train.optim import adamw
-from unfog.train.plan import Pace, cheapest, measure
-from unfog.train.schedule import Horizon
+from unfog.train.plan import cheapest, measure
 
 BUDGET = "5m"
 
@@ -87,6 +76,7 @@ def fit(
     runfolder.claim(folder, resume=resume, overwrite=overwrite)
     if resume:
         prepared = _again(folder, source)
+        _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
         note(f"resuming {folder}", quiet=quiet)
     else:
         if source is None:
@@ -114,7 +104,7 @@ def fit(
         size = sum(p.numel() for p in build_model(prepared.config).parameters())
         runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
         runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)
-    trained = _run(folder, prepared, place, resume=resume, show=show, quiet=quiet)
+    trained = learn(folder, prepared, place, resume=resume, show=show, quiet=quiet)
     trained.keeper = keeper
     return trained
 
@@ -148,7 +138,7 @@ def _planned(
     }
     if steps is None:
         model = build_model(config).to(device)
-        batches = _batches(prepared)
+        batches = batches_of(prepared)
         begun = time.monotonic()
         cost = cheapest(
             lambda kind, threads: measure(
@@ -188,165 +178,32 @@ def _again(folder: pathlib.Path, source: Any) -> Prepared:
     return Prepared(config, items, splits, borders, encoded(items, splits, borders, config))
 
 
-def _batches(prepared: Prepared) -> Batches:
-    states, cond = prepared.states
-    config = prepared.config
-
-    def fetch(index: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
-        picked = torch.from_numpy(index)
-        return states[picked], {name: value[picked] for name, value in cond.items()}
-
-    return Batches(len(states), config.train.batch, config.seed, fetch)
-
-
-def _run(
-    folder: pathlib.Path,
-    prepared: Prepared,
-    device: torch.device,
-    *,
-    resume: bool,
-    show: bool | None,
-    quiet: bool,
-) -> Trained:
-    """Train from the newest checkpoint, if any, to the end, and finish the run folder."""
-    config = prepared.config
-    model = build_model(config).to(device)
-    ema = Ema(model, config.train.ema)
-    optimiser = adamw(
-        model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
-    )
-    start, spent = 0, 0.0
-    horizon = Horizon(config.train.steps)
-    if resume:
-        checkpoint.tidy(folder)
-        found, complaints = checkpoint.newest(folder)
-        for text in complaints:
-            note(f"note: {text}", quiet=quiet)
-        if found is not None:
-            facts = checkpoint.restore(found, model, ema, optimiser)
-            start, spent = found.step, facts["seconds"]
-            horizon.steps = facts["steps"]
-    log = Log(folder, after=start)
-    begun = time.monotonic()
-
-    def save(step: int) -> None:
-        used = spent + time.monotonic() - begun
-        checkpoint.save(folder, step, model, ema, optimiser, seconds=used, steps=horizon.steps)
-
-    pace = None
-    if config.train.budget is not None:
-        pace = Pace(horizon, max(1.0, config.train.budget - spent), begun, start)
-
-    loop = train(
-        model,
-        _batches(prepared),
-        optimiser,
-        build_objective(config),
-        build_schedule(config),
-        horizon=horizon,
-        seed=config.seed,
-        ema=ema,
-        start=start,
-        clip=config.train.clip,
-    )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.train.threads)
-    try:
-        with signals() as asked, bar("learning", 1.0, show=show) as line:
-            _follow(loop, horizon, pace, config, log, line, save, asked, start)
-    finally:
-        log.close()
-        torch.set_num_threads(threads)
-    return finish(folder, prepared, ema.model, device, spent + time.monotonic() - begun)
-
-
-def _follow(
-    loop: Iterator[Progress],
-    horizon: Horizon,
-    pace: Pace | None,
+def _agree(
     config: Config,
-    log: Log,
-    line: Any,
-    save: Callable[[int], None],
-    asked: list[int],
-    start: int,
+    given: list[str],
+    recipe: str,
+    steps: int | None,
+    batch: int | None,
+    lr: float | None,
+    settings: Mapping[str, Any] | None,
+    seed: int,
+    folder: pathlib.Path,
 ) -> None:
-    """Log, save now and then, and stop when asked."""
-    every, losses, saved = config.train.log_every, [], time.monotonic()
-    begun, smooth = time.monotonic(), None
-    for progress in loop:
-        loss = float(progress.loss)
-        losses.append(loss)
-        smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
-        now = time.monotonic()
-        moved = pace is not None and pace.check(progress.step, now)
-        if moved or progress.step % every == 0 or progress.step == horizon.steps:
-            speed = (progress.step - start) * config.train.batch / (now - begun)
-            log.write(
-                progress.step,
-                loss=sum(losses) / len(losses),
-                last_loss=loss,
-                lr=progress.rate,
-                gradient=progress.gradient,
-                skipped=progress.skipped,
-                items_per_second=round(speed, 1),
-                steps=horizon.steps,
+    """Raises ArgumentError where a resumed run is asked to be another one; its budget stays."""
+    asked: dict[str, tuple[Any, Any]] = {
+        "given": (given or config.given, config.given),
+        "recipe": (config.recipe if recipe == "flow" else recipe, config.recipe),
+        "steps": (steps or config.train.steps, config.train.steps),
+        "batch": (batch or config.train.batch, config.train.batch),
+        "lr": (lr or config.train.lr, config.train.lr),
+        "seed": (seed or config.seed, config.seed),
+    }
+    content = config.to_json()
+    if override(content, dict(settings or {})) != content:
+        asked["set"] = (dict(settings or {}), "other values")
+    for name, (wanted, has) in asked.items():
+        if wanted != has:
+            raise ArgumentError(
+                f"{folder} was started with {name} = {has}, not {wanted}; leave --{name} out to "
+                "resume it, or start anew with --overwrite"
             )
-            losses = []
-            line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
-        if asked:
-            save(progress.step)
-            _stop(asked[0], progress.step, horizon.steps)
-        if now - saved > config.train.checkpoint_seconds:
-            save(progress.step)
-            saved = now
-    save(horizon.steps)
-
-
-def _stop(number: int, step: int, steps: int) -> None:
-    stopped = Stopped(f"stopped at step {step} of {steps}; go on with --resume")
-    stopped.exit_code = 130 if number == signal.SIGINT else 143
-    raise stopped
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted: the loop stops after its step; a second one at once."""
-    asked: list[int] = []
-
-    def noted(number: int, frame: FrameType | None) -> None:
-        if asked:
-            raise KeyboardInterrupt
-        asked.append(number)
-
-    before = {}
-    with contextlib.suppress(ValueError):  # not the main thread: the caller's handlers stay
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, noted)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def finish(
-    folder: pathlib.Path, prepared: Prepared, averaged: Model, device: torch.device, spent: float
-) -> Trained:
-    """Write weights, model card, and last the manifest that makes the folder whole."""
-    config = prepared.config
-    files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
-    trained = Trained(
-        folder,
-        config,
-        averaged,
-        prepared.borders,
-        prepared.splits,
-        items=prepared.items,
-        device=device,
-    )
-    from unfog.tasks.card import write_card
-
-    write_card(folder, config, prepared.splits, spent)
-    files.write_manifest(folder, list(runfolder.READ))
-    return trained

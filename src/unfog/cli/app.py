@@ -1,0 +1,27 @@
+"""The command-line app and the types its verbs share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from unfog.version import __version__
+
+app = App(
+    name="unfog",
+    help="Diffusion and flow matching on any data: fit, sample, judge.",
+    version=__version__,
+    version_flags=["--version"],
+)
+
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Flag = Annotated[bool, Parameter(negative="")]
+Many = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
+
+
+def usage() -> type[Exception]:
+    """What a wrong command line raises."""
+    from cyclopts import CycloptsError
+
+    return CycloptsError

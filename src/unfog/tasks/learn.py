@@ -1,0 +1,227 @@
+"""Train a prepared run from its newest checkpoint to its end: log, save, stop, finish."""
+
+from __future__ import annotations
+
+import contextlib
+import pathlib
+import signal
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unfog.errors import Stopped
+from unfog.model import files
+from unfog.model.ema import Ema
+from unfog.model.model import Model
+from unfog.tasks import runfolder
+from unfog.tasks.assemble import build_model, build_objective, build_schedule
+from unfog.tasks.card import write_card
+from unfog.tasks.config import Config
+from unfog.tasks.prepare import Prepared
+from unfog.tasks.show import bar, note
+from unfog.tasks.trained import Trained
+from unfog.train import checkpoint
+from unfog.train.batches import Batches
+from unfog.train.log import Log
+from unfog.train.loop import Progress, train
+from unfog.train.optim import adamw
+from unfog.train.plan import Pace
+from unfog.train.schedule import Horizon
+
+
+def batches_of(prepared: Prepared) -> Batches:
+    """The training batches of a prepared run."""
+    states, cond = prepared.states
+    config = prepared.config
+
+    def fetch(index: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
+        picked = torch.from_numpy(index)
+        return states[picked], {name: value[picked] for name, value in cond.items()}
+
+    return Batches(len(states), config.train.batch, config.seed, fetch)
+
+
+@dataclass
+class Course:
+    """Where a run stands: what a checkpoint keeps beside weights.
+
+    Attributes:
+        start: the step it goes on from.     spent: seconds of training before that.
+        pending: losses since the last log line, so that a resumed run logs the same means.
+    """
+
+    horizon: Horizon
+    start: int = 0
+    spent: float = 0.0
+    pending: list[float] = field(default_factory=list)
+    begun: float = field(default_factory=time.monotonic)
+
+    def seconds(self) -> float:
+        """Seconds of training so far, all parts together."""
+        return self.spent + time.monotonic() - self.begun
+
+
+def learn(
+    folder: pathlib.Path,
+    prepared: Prepared,
+    device: torch.device,
+    *,
+    resume: bool,
+    show: bool | None,
+    quiet: bool,
+) -> Trained:
+    """Train from the newest checkpoint, if any, to the end, and finish the run folder."""
+    config = prepared.config
+    model = build_model(config).to(device)
+    ema = Ema(model, config.train.ema)
+    optimiser = adamw(
+        model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
+    )
+    course = Course(Horizon(config.train.steps))
+    if resume:
+        checkpoint.tidy(folder)
+        found, complaints = checkpoint.newest(folder)
+        for text in complaints:
+            note(f"note: {text}", quiet=quiet)
+        if found is not None:
+            facts = checkpoint.restore(found, model, ema, optimiser)
+            course = Course(Horizon(facts["steps"]), found.step, facts["seconds"], facts["pending"])
+
+    def save(step: int) -> None:
+        checkpoint.save(
+            folder,
+            step,
+            model,
+            ema,
+            optimiser,
+            seconds=course.seconds(),
+            steps=course.horizon.steps,
+            pending=course.pending,
+        )
+
+    pace = None
+    if config.train.budget is not None:
+        left = max(1.0, config.train.budget - course.spent)
+        pace = Pace(course.horizon, left, course.begun, course.start)
+    loop = train(
+        model,
+        batches_of(prepared),
+        optimiser,
+        build_objective(config),
+        build_schedule(config),
+        horizon=course.horizon,
+        seed=config.seed,
+        ema=ema,
+        start=course.start,
+        clip=config.train.clip,
+    )
+    log = Log(folder, after=course.start)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(config.train.threads)
+    try:
+        with signals() as asked, bar("learning", 1.0, show=show) as line:
+            _follow(loop, course, pace, config, log, line, save, asked)
+    finally:
+        log.close()
+        torch.set_num_threads(threads)
+    done = config.train.model_copy(update={"steps": course.horizon.steps})
+    prepared = prepared.with_config(config.model_copy(update={"train": done}))
+    return finish(folder, prepared, ema.model, device, course.seconds())
+
+
+def _follow(
+    loop: Iterator[Progress],
+    course: Course,
+    pace: Pace | None,
+    config: Config,
+    log: Log,
+    line: Any,
+    save: Callable[[int], None],
+    asked: list[int],
+) -> None:
+    """Log, save now and then, and stop when asked."""
+    every, saved, horizon = config.train.log_every, time.monotonic(), course.horizon
+    smooth = None
+    for progress in loop:
+        loss = float(progress.loss)
+        course.pending.append(loss)
+        smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
+        now = time.monotonic()
+        moved = pace is not None and pace.check(progress.step, now)
+        if moved or progress.step % every == 0 or progress.step == horizon.steps:
+            speed = (progress.step - course.start) * config.train.batch / (now - course.begun)
+            log.write(
+                progress.step,
+                loss=sum(course.pending) / len(course.pending),
+                last_loss=loss,
+                lr=progress.rate,
+                gradient=progress.gradient,
+                skipped=progress.skipped,
+                items_per_second=round(speed, 1),
+                steps=horizon.steps,
+                seconds=round(course.seconds(), 2),
+            )
+            course.pending.clear()
+            line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
+        if asked:
+            save(progress.step)
+            _stop(asked[0], progress.step, horizon.steps)
+        if now - saved > config.train.checkpoint_seconds:
+            save(progress.step)
+            saved = now
+    save(horizon.steps)
+
+
+def _stop(number: int, step: int, steps: int) -> None:
+    stopped = Stopped(f"stopped at step {step} of {steps}; go on with --resume")
+    stopped.exit_code = 130 if number == signal.SIGINT else 143
+    raise stopped
+
+
+@contextlib.contextmanager
+def signals() -> Iterator[list[int]]:
+    """Ctrl-C and SIGTERM are noted: the loop stops after its step; a second one at once."""
+    asked: list[int] = []
+
+    def noted(number: int, frame: FrameType | None) -> None:
+        if asked:
+            raise KeyboardInterrupt
+        asked.append(number)
+
+    before = {}
+    with contextlib.suppress(ValueError):  # not the main thread: the caller's handlers stay
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, noted)
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def finish(
+    folder: pathlib.Path, prepared: Prepared, averaged: Model, device: torch.device, spent: float
+) -> Trained:
+    """Write weights, model card, and last the manifest that makes the folder whole."""
+    config = prepared.config
+    files.write_json(folder / "config.json", config.to_json())  # with the steps as they came out
+    files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
+    trained = Trained(
+        folder,
+        config,
+        averaged,
+        prepared.borders,
+        prepared.splits,
+        items=prepared.items,
+        device=device,
+    )
+
+    write_card(folder, config, prepared.splits, spent)
+    files.write_manifest(folder, list(runfolder.READ))
+    return trained
