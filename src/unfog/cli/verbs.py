@@ -206,6 +206,8 @@ def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:
     from unfog.errors import ArgumentError
     from unfog.kinds.given import resolve
 
+    if texts and not model.borders.given.fields:
+        raise ArgumentError(f"this model was fitted without given, so it can't take {texts[0]!r}")
     asked: dict[str, Any] = {}
     for text in texts:
         key, equals, value = text.partition("=")

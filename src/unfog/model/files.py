@@ -108,7 +108,7 @@ def check_manifest(folder: pathlib.Path) -> list[str]:
     if not isinstance(files, dict) or not files:
         raise RunError(f"{folder / MANIFEST} lists no files; the file was altered")
     for name, wanted in files.items():
-        if pathlib.PurePath(name).name != name:
+        if pathlib.PurePath(name).name != name or name in ("", ".."):
             raise RunError(
                 f"{folder / MANIFEST} names {name!r}, outside the folder; it was altered"
             )
