@@ -40,12 +40,13 @@ class Registry(Generic[T]):
     def add(
         self, name: str, *, reference: str = "", aliases: tuple[str, ...] = (), summary: str = ""
     ) -> Callable[[T], T]:
-        """Decorate a class or function to enter it under `name`; its docstring's first line is the
+        """Enter a class or function under `name`; its docstring's first paragraph is the
         summary.
         """
 
         def enter(make: T) -> T:
-            said = summary or (make.__doc__ or "").strip().splitlines()[0]
+            paragraph = (make.__doc__ or "").strip().split("\n\n")[0]
+            said = summary or " ".join(paragraph.split())
             self.rows[name] = Row(name, make, said, reference, aliases)
             for known in (name, *aliases):
                 if known in self._names:

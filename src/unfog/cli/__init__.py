@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import traceback
 from collections.abc import Sequence
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -38,7 +42,7 @@ def run(arguments: list[str]) -> int:
         return _fail("not enough memory; try a smaller --batch", 5, debug)
     except OSError as error:
         place = f" ({error.filename})" if error.filename else ""
-        return _fail(f"{error.strerror or error}{place}", 5 if error.errno == 28 else 2, debug)
+        return _fail(f"{error.strerror or error}{place}", 5 if error.errno in FULL else 2, debug)
     except Exception:
         traceback.print_exc()
         print("unfog: this is a bug in unfog; please report the lines above", file=sys.stderr)

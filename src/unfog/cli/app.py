@@ -13,6 +13,7 @@ app = App(
     help="Diffusion and flow matching on any data: fit, sample, judge.",
     version=__version__,
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `run` says so and keeps the exit code
 )
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]

@@ -7,6 +7,23 @@ from typing import Any
 
 from unfog.cli.app import Json, app
 
+REGISTRIES = {
+    "recipes": "unfog.tasks.recipes",
+    "kinds": "unfog.kinds",
+    "paths": "unfog.maths.paths",
+    "targets": "unfog.maths.targets",
+    "times": "unfog.maths.times",
+    "weights": "unfog.maths.weights",
+    "grids": "unfog.maths.grids",
+    "couplings": "unfog.maths.couplings",
+    "nets": "unfog.nets",
+    "spaces": "unfog.model.spaces",
+    "schedules": "unfog.train.schedule",
+    "solvers": "unfog.sample.solvers",
+    "guides": "unfog.guide.cfg",
+    "metrics": "unfog.judge",
+}
+
 
 def _registry(name: str, module: str) -> None:
     def rows(*, json: Json = False) -> dict[str, Any] | None:
@@ -36,22 +53,7 @@ def _registry(name: str, module: str) -> None:
     app.command(rows, name=name, group="Registries")
 
 
-for _name, _module in {
-    "recipes": "unfog.tasks.recipes",
-    "kinds": "unfog.kinds",
-    "paths": "unfog.maths.paths",
-    "targets": "unfog.maths.targets",
-    "times": "unfog.maths.times",
-    "weights": "unfog.maths.weights",
-    "grids": "unfog.maths.grids",
-    "couplings": "unfog.maths.couplings",
-    "nets": "unfog.nets",
-    "spaces": "unfog.model.spaces",
-    "schedules": "unfog.train.schedule",
-    "solvers": "unfog.sample.solvers",
-    "guides": "unfog.guide.cfg",
-    "metrics": "unfog.judge",
-}.items():
+for _name, _module in REGISTRIES.items():
     _registry(_name, _module)
 
 app.register_install_completion_command(name="--install-completion")

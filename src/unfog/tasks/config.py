@@ -84,6 +84,13 @@ class Config(Part):
         return self.model_dump(mode="json")
 
 
+def complaint(error: ValidationError) -> str:
+    """The first thing that does not fit, in one line: which key, what is wrong, what it was."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    return f"{where}: {first['msg']}; got {first['input']!r}"
+
+
 def parse(content: Any, source: str) -> Config:
     """The configuration in a config.json. Raises RunError for a newer format, an unknown or bad
     key.
@@ -100,11 +107,7 @@ def parse(content: Any, source: str) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise RunError(
-            f"{source} does not fit: {where}: {first['msg']}; the file was altered"
-        ) from error
+        raise RunError(f"{source} does not fit: {complaint(error)}; the file was altered") from error
 
 
 def override(content: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import tempfile
 import time
@@ -25,6 +26,8 @@ from unfog.train import checkpoint
 from unfog.train.plan import cheapest, measure
 
 BUDGET = "5m"
+FINE = 64
+"""States of fewer numbers are never computed in bfloat16 unless asked."""
 
 
 def fit(
@@ -65,6 +68,8 @@ def fit(
         raise ArgumentError("give a budget or a number of steps, not both")
     if precision not in ("auto", "float32", "bfloat16"):
         raise ArgumentError(f"precision is auto, float32 or bfloat16; got {precision!r}")
+    if steps is not None and steps < 1:
+        raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
     wanted = seconds(BUDGET if budget is None else budget)
     place = device_of(device)
     names = [given] if isinstance(given, str) else list(given)
@@ -97,12 +102,12 @@ def fit(
         )
         for text in [*prepared.items.notes, *prepared.config.reasons]:
             note(f"note: {text}", quiet=quiet)
-        if overwrite:
-            runfolder.clear(folder)
         prepared = _planned(prepared, place, steps, wanted - (time.monotonic() - begun), precision)
         note(_plan_sentence(prepared.config), quiet=quiet)
         size = sum(p.numel() for p in build_model(prepared.config).parameters())
         runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
+        if overwrite:  # only now: nothing that can still be refused costs the old run
+            runfolder.clear(folder)
         runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)
     trained = learn(folder, prepared, place, resume=resume, show=show, quiet=quiet)
     trained.keeper = keeper
@@ -129,13 +134,13 @@ def _planned(
 ) -> Prepared:
     """Fix precision and number of steps: by measuring, unless both are given."""
     config = prepared.config
-    if steps is not None and steps < 1:
-        raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
     update: dict[str, Any] = {
         "steps": steps,
         "precision": "float32" if precision == "auto" else precision,
         "threads": torch.get_num_threads(),
     }
+    if precision == "auto" and math.prod(config.shape) < FINE:
+        precision = "float32"  # a few numbers, each of which matters to more than three digits
     if steps is None:
         model = build_model(config).to(device)
         batches = batches_of(prepared)

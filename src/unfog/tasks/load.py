@@ -7,7 +7,7 @@ import pathlib
 from unfog.errors import ArgumentError, RunError
 from unfog.kinds.splits import Splits
 from unfog.model import files
-from unfog.tasks.assemble import build_model, device_of
+from unfog.tasks.assemble import build_model, build_sampling, device_of
 from unfog.tasks.runfolder import check, read_borders, read_config
 from unfog.tasks.trained import Trained
 
@@ -25,6 +25,7 @@ def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
     weights = files.read_tensors(folder / "model.safetensors")
     try:
         net = build_model(config)
+        build_sampling(config)  # a solver that is not there is the folder's fault, not the caller's
     except ArgumentError as error:
         raise RunError(
             f"{folder / 'config.json'} describes a model that can't be built: {error}"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError
@@ -22,7 +23,8 @@ from unfog.kinds.splits import Splits, split
 from unfog.maths.randomness import mix
 from unfog.model import spaces
 from unfog.nets import nets
-from unfog.tasks.config import Config, override
+from unfog.tasks.assemble import build_objective, build_sampling, build_schedule
+from unfog.tasks.config import Config, complaint, override
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 
@@ -102,8 +104,10 @@ def prepare(
         content["target"].setdefault("sigma_data", content["sigma_data"])
     try:
         config = Config.model_validate(content)
-    except ValueError as error:
-        raise ArgumentError(f"the configuration does not fit: {error}") from error
+    except ValidationError as error:
+        raise ArgumentError(f"the configuration does not fit: {complaint(error)}") from error
+    for build in (build_objective, build_schedule, build_sampling):
+        build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
     return Prepared(config, items, splits, borders, encoded(items, splits, borders, config))
 
@@ -139,8 +143,8 @@ def resolve(
         "shape": [],
         "train": {
             "steps": 1,
-            "batch": min(batch or offered["batch"], 1_000_000),
-            "lr": lr or offered["lr"],
+            "batch": offered["batch"] if batch is None else batch,
+            "lr": offered["lr"] if lr is None else lr,
             "weight_decay": 0.01,
             "betas": [0.9, 0.99],
             "clip": 1.0,

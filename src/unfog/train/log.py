@@ -8,6 +8,8 @@ import pathlib
 import warnings
 from typing import Any
 
+from unfog.model.files import write_bytes
+
 
 class Log:
     """Appends to `metrics.jsonl`; TensorBoard is optional company and may fail without harm.
@@ -73,4 +75,4 @@ def read(path: pathlib.Path) -> list[dict[str, Any]]:
 def trim(path: pathlib.Path, after: int) -> None:
     """Drop lines past step `after`, and a cut-off last line."""
     kept = [line for line in read(path) if line["step"] <= after]
-    path.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    write_bytes(path, "".join(json.dumps(line) + "\n" for line in kept).encode())

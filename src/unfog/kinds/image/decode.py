@@ -196,7 +196,7 @@ def _resample(array: np.ndarray, size: tuple[int, int], alpha: bool) -> np.ndarr
 
 
 def _opened(file: IO[bytes], max_pixels: int) -> Any:
-    from PIL import (  # noqa: F401  # noqa: F401
+    from PIL import (  # noqa: F401
         BmpImagePlugin,
         GifImagePlugin,
         Image,
