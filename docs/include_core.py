@@ -20,7 +20,7 @@ DOCUMENTED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
 
 
 def region(name: str) -> str:
-    """The code of region `name`, dedented, docstrings included. Raises ValueError if it is not there once."""
+    """The code of region `name`, dedented. Raises ValueError if it is not there just once."""
     text = SOURCES[name].read_text(encoding="utf-8")
     found = re.findall(rf"# \[core: {name}\]\n(.*?)\n# \[/core\]", text, flags=re.DOTALL)
     if len(found) != 1:
@@ -40,12 +40,12 @@ def bare(code: str) -> str:
 
 
 def logical(code: str) -> int:
-    """How many statements: a signature, a header (for, if, with) and a simple statement are one each."""
+    """Statements: a signature, a header (for, if, with) and a simple statement count 1 each."""
     return sum(isinstance(node, ast.stmt) for node in ast.walk(ast.parse(bare(code))))
 
 
 def included(text: str) -> str:
-    """The README's text with every core fence filled from source. Raises ValueError if a place is missing."""
+    """The README's text with its core fences filled. Raises ValueError if a place is missing."""
     for name in SOURCES:
         place = re.compile(rf"(<!-- core: {name} -->\n+```python\n).*?(```)", flags=re.DOTALL)
         text, count = place.subn(lambda m, n=name: m[1] + bare(region(n)) + m[2], text)

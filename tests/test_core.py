@@ -1,12 +1,14 @@
 """The fifteen lines that the README shows, run on six kinds of data: each is really learnt.
 
-Every case asks two things of 400 samples: their sliced Wasserstein distance to fresh data is less than a share
-(CLOSER) of the distance that pure noise has, and a law of the data that holds for a set of entries together (a whole
-bar, one frequency, an allowed bigram …) holds for almost all of them and for almost no noise.
+Every case asks two things of 400 samples. Their sliced Wasserstein distance to fresh data, above that of fresh data to
+fresh data, is less than a third (CLOSER) of what pure noise has: measured 0 to 0.16. And a law that binds entries of
+one item together (a whole bar, one frequency, allowed bigrams …) holds for more than nine in ten samples: measured
+0.95 to 1, in data 1, in noise below 0.15. Shares are held to 5 standard errors, 1 in a million by chance.
 """
 
 import math
 
+import pytest
 import torch
 from torch.nn import functional as F
 
@@ -26,8 +28,9 @@ from unfog.train.optim import adamw
 from unfog.train.schedule import CosineFall
 
 COUNT = 400
-CLOSER = 0.35  # noise is 0.3 to 0.8 away, another draw of the data 0.03 to 0.09
 BATCH = 128
+CLOSER = 1 / 3
+HALF = 0.125  # five standard errors of a share of one half
 
 
 def learnt(net, data, *, steps, lr=3e-3):
@@ -57,33 +60,20 @@ def follow(model, noise):
     return last.x
 
 
-def judged(name, net, draw, holds, *, steps, lr=3e-3):
+def judged(net, draw, holds, *, steps, lr=3e-3):
     """Train on 4000 draws; returns 400 samples after checking distance and law."""
     generator = torch.Generator().manual_seed(1)
-    data, fresh = draw(4000, generator), draw(COUNT, generator)
-    model = learnt(net, data, steps=steps, lr=lr)
+    model = learnt(net, draw(4000, generator), steps=steps, lr=lr)
+    fresh = draw(COUNT, generator)
     noise = model.path.prior(torch.empty_like(fresh), rng=SampleRng(1, range(COUNT)))
     made = follow(model, noise)
 
     def away(x):
         return sliced(x.flatten(1), fresh.flatten(1), generator=torch.Generator().manual_seed(2))
 
-    floor = away(draw(COUNT, generator))
-    print(
-        name,
-        "noise",
-        away(noise),
-        "made",
-        away(made),
-        "floor",
-        floor,
-        "law",
-        holds(noise).float().mean().item(),
-        holds(made).float().mean().item(),
-        holds(fresh).float().mean().item(),
-    )
-    assert away(made) < CLOSER * away(noise)
-    assert holds(noise).float().mean() < 0.1
+    floor = sum(away(draw(COUNT, generator)) for _ in range(5)) / 5
+    assert away(made) - floor < CLOSER * (away(noise) - floor)
+    assert holds(noise).float().mean() < 0.15
     assert holds(made).float().mean() > 0.9
     return made
 
@@ -102,17 +92,17 @@ def _bars():
 BARS = _bars()
 
 
+@pytest.mark.slow
 def test_image():
     """A lit row or column: within 0.25 of one of the eight, root mean square over the pixels."""
 
     def off(x):
         return (x[:, None] - BARS).square().flatten(2).mean(2).sqrt()
 
-    net = {"name": "mlp", "shape": [1, 4, 4], "width": 128, "depth": 3, "vector": 64}
-    made = judged("image", net, bars, lambda x: off(x).min(1).values < 0.25, steps=600)
+    net = {"name": "unet", "shape": [1, 4, 4], "width": 16}
+    made = judged(net, bars, lambda x: off(x).min(1).values < 0.25, steps=180, lr=1e-2)
     shares = off(made).argmin(1).bincount(minlength=8) / COUNT
-    assert shares.min() > 0.06  # of 0.125: three in a million if drawn rightly
-    assert shares.max() < 0.22
+    assert (shares - 0.125).abs().max() < 5 * math.sqrt(0.125 * 0.875 / COUNT), shares
 
 
 def table(count, generator):
@@ -132,15 +122,18 @@ def table(count, generator):
     )
 
 
+@pytest.mark.slow
 def test_table():
-    """The third column is the product of the first and the last."""
+    """The second column follows the first's sign, the third is the product of first and last."""
 
     def holds(x):
-        return (x[:, 2] - 0.8 * x[:, 0].sign() * x[:, 4]).abs() < 0.4
+        slope = (x[:, 1] - 0.9 * x[:, 0].sign()).abs() < 1.4
+        product = (x[:, 2] - 0.8 * x[:, 0].sign() * x[:, 4]).abs() < 0.35
+        return slope & product & (x[:, 0].abs() > 0.8)
 
     net = {"name": "mlp", "shape": [5], "width": 128, "depth": 3, "vector": 64}
-    made = judged("table", net, table, holds, steps=600)
-    assert abs((made[:, 0] > 0).float().mean() - 0.5) < 0.125  # 5 standard errors
+    made = judged(net, table, holds, steps=600)
+    assert abs((made[:, 0] > 0).float().mean() - 0.5) < HALF
 
 
 def waves(count, generator):
@@ -151,6 +144,7 @@ def waves(count, generator):
     return math.sqrt(2) * angle.sin()[:, None]
 
 
+@pytest.mark.slow
 def test_series():
     """One frequency, and not the other, carries nine tenths of the power."""
 
@@ -159,8 +153,8 @@ def test_series():
         return p[:, 1:3] / p.sum(1, keepdim=True)
 
     net = {"name": "rnn", "shape": [1, 16], "width": 48, "depth": 2, "vector": 48}
-    made = judged("series", net, waves, lambda x: power(x).amax(1) > 0.9, steps=400)
-    assert abs((power(made)[:, 0] > 0.5).float().mean() - 0.5) < 0.125
+    made = judged(net, waves, lambda x: power(x).amax(1) > 0.9, steps=320)
+    assert abs((power(made)[:, 0] > 0.5).float().mean() - 0.5) < HALF
 
 
 def rings(count, generator):
@@ -170,6 +164,7 @@ def rings(count, generator):
     return radius * torch.stack([angle.cos(), angle.sin()], 2)
 
 
+@pytest.mark.slow
 def test_points():
     """The six points of a set lie on one circle: their radii differ by less than 0.3 from each other."""
 
@@ -178,8 +173,8 @@ def test_points():
         return radii.amax(1) - radii.amin(1) < 0.3
 
     net = {"name": "points", "shape": [6, 2], "width": 48, "depth": 2, "heads": 2}
-    made = judged("points", net, rings, holds, steps=500)
-    assert abs((made.norm(dim=2).mean(1) > 1).float().mean() - 0.5) < 0.125
+    made = judged(net, rings, holds, steps=500)
+    assert abs((made.norm(dim=2).mean(1) > 1).float().mean() - 0.5) < HALF
 
 
 TABLE = torch.tensor(  # five tokens in three dimensions, fixed
@@ -198,17 +193,20 @@ def decoded(x):
     return torch.cdist(x.mT, TABLE).argmin(2)
 
 
+@pytest.mark.slow
 def test_tokens():
     """Decoded to the nearest embedding, every bigram of a sequence is an allowed one."""
 
     def holds(x):
         return (decoded(x).diff(dim=1) % 5 <= 1).all(1)
 
-    net = {"name": "dit", "shape": [3, 8], "width": 64, "depth": 2}
-    made = judged("tokens", net, phrases, holds, steps=500)
+    net = {"name": "mlp", "shape": [3, 8], "width": 192, "depth": 3, "vector": 64}
+    made = judged(net, phrases, holds, steps=800)
     tokens = decoded(made)
     shares = tokens.flatten().bincount(minlength=5) / tokens.numel()
-    assert (shares - 0.2).abs().max() < 0.06, shares
+    assert (shares - 0.2).abs().max() < 0.06, (
+        shares
+    )  # tokens of a sequence agree: about 5 standard errors
     assert abs((tokens.diff(dim=1) == 0).float().mean() - 0.5) < 0.08
 
 
@@ -221,6 +219,7 @@ def walks(count, generator):
     return torch.stack([x, height * along.sin()], 2)
 
 
+@pytest.mark.slow
 def test_trajectory():
     """It starts left, ends right, and keeps 0.6 away from the obstacle."""
 
@@ -229,5 +228,5 @@ def test_trajectory():
         return start & end & (x.norm(dim=2).amin(1) > 0.6)
 
     net = {"name": "mlp", "shape": [12, 2], "width": 128, "depth": 3, "vector": 64}
-    made = judged("trajectory", net, walks, holds, steps=600)
-    assert abs((made[:, 6, 1] > 0).float().mean() - 0.5) < 0.125
+    made = judged(net, walks, holds, steps=600)
+    assert abs((made[:, 6, 1] > 0).float().mean() - 0.5) < HALF

@@ -202,6 +202,15 @@ def test_wavelet_packs_smooth_pictures_into_the_low_band():
     assert u.square().sum().item() == pytest.approx(x.square().sum().item(), rel=1e-5)
 
 
+def test_components_cap_what_is_explained():
+    x = fields(300, 12)
+    for explained in (0.5, 0.9, 1.0):
+        free = spaces.fit("pca", x, explained=explained).shape[0]
+        for most in (1, 3, 12, 50):
+            both = spaces.fit("pca", x, explained=explained, components=most)
+            assert both.shape[0] == min(free, most)
+
+
 def test_clear_errors():
     x = fields(30, 4)
     with pytest.raises(UnknownName, match="did you mean 'pca'"):
@@ -210,8 +219,6 @@ def test_clear_errors():
         spaces.fit("pca", x, component=3)
     with pytest.raises(ArgumentError, match="only 4 directions"):
         spaces.fit("pca", x, components=5)
-    with pytest.raises(ArgumentError, match="not both"):
-        spaces.fit("pca", x, components=2, explained=0.5)
     with pytest.raises(ArgumentError, match="power in"):
         spaces.fit("pca", x, whiten="zca")
     with pytest.raises(DataError, match="all the same"):

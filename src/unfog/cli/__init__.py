@@ -8,7 +8,6 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -54,9 +54,9 @@ class Splits:
                 fingerprint=str(config["fingerprint"]),
                 duplicates=int(config["duplicates"]),
             )
+            together = np.sort(np.concatenate([made.train, made.validation, made.test]))
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise RunError(f"splits.json is damaged ({error}); fit again") from error
-        together = np.sort(np.concatenate([made.train, made.validation, made.test]))
         if not np.array_equal(together, np.arange(len(together))):
             raise RunError(
                 "splits.json is damaged: its parts overlap or leave items out; fit again"

@@ -18,7 +18,7 @@ from unfog.version import FORMAT, __version__
 class Part(BaseModel):
     """Base of all parts: an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TrainConfig(Part):
@@ -32,7 +32,7 @@ class TrainConfig(Part):
     clip: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.05, ge=0.001, le=0.28)
     dropout: float = Field(default=0.1, ge=0, lt=1)
-    precision: str = "float32"
+    precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     threads: int = Field(default=1, ge=1)
     budget: float | None = Field(default=None, gt=0)
     log_every: int = Field(default=20, ge=1)
@@ -107,7 +107,9 @@ def parse(content: Any, source: str) -> Config:
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise RunError(f"{source} does not fit: {complaint(error)}; the file was altered") from error
+        raise RunError(
+            f"{source} does not fit: {complaint(error)}; the file was altered"
+        ) from error
 
 
 def override(content: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 
-from unfog.errors import ArgumentError, RunError
+from unfog.errors import RunError
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks.assemble import build_model, build_sampling, device_of
@@ -26,10 +26,15 @@ def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
     try:
         net = build_model(config)
         build_sampling(config)  # a solver that is not there is the folder's fault, not the caller's
-    except ArgumentError as error:
+    except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise RunError(
             f"{folder / 'config.json'} describes a model that can't be built: {error}"
         ) from error
+    if list(borders.space.shape) != config.shape:
+        raise RunError(
+            f"{folder / 'config.json'} says that states have the shape {config.shape}, and "
+            f"codec.json says {list(borders.space.shape)}; one of them was altered"
+        )
     files.fill_module(net, weights, folder / "model.safetensors")
     splits = Splits.from_json(files.read_json(folder / "splits.json"))
     return Trained(folder, config, net, borders, splits, device=device_of(device))

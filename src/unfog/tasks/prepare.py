@@ -4,6 +4,7 @@ fitted.
 
 from __future__ import annotations
 
+import math
 import pathlib
 import platform
 from dataclasses import asdict, dataclass, replace
@@ -88,14 +89,14 @@ def prepare(
     if any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += offered["warnings"]
-    sample = codec.encode(_some(training, seed).data)
-    space = spaces.fit(
-        content["space"]["name"],
-        sample,
-        **{k: v for k, v in content["space"].items() if k != "name"},
-    )
+    space = _space(content["space"], codec, training, items.take(splits.validation), seed)
+    if not space.lossless and len(splits.validation):
+        content["reasons"].append(
+            f"the {content['space']['name']} space keeps {math.prod(space.shape)} numbers an item "
+            f"and loses {100 * space.error:.1f} % of the variance of held-out items"
+        )
     content["shape"] = list(space.shape)
-    content["sigma_data"] = float(space.into(sample).std())
+    content["sigma_data"] = space.std
     if not content["sigma_data"] > 0:
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})

@@ -30,14 +30,14 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         batch = 128
         reasons.append(f"a small U-Net on the pixels of {height}x{width} images")
     elif n_items < FEW or size <= 1024:
-        kept = min(256, size, n_items // 2 if n_items >= FEW else n_items - 1)
+        kept = min(256, size)
         net = {"name": "mlp", "width": 1024 if n_items >= FEW else 512, "depth": 4}
-        space = {"name": "pca", "components": max(1, kept)}
+        space = {"name": "pca", "explained": 0.9999, "components": kept}
         batch = 512
         reasons.append(
-            f"a perceptron on {kept} principal components: the best images for minutes of a CPU "
-            f"of what was tried "
-            "(docs/choices.md); for hours, or on a GPU, try --set net=unet --set space=wavelet"
+            f"a perceptron on at most {kept} principal components: the best images for minutes of "
+            "a CPU of what was tried (docs/choices.md); for hours, or on a GPU, try --set net=unet "
+            "--set space=wavelet"
         )
     else:
         levels = max(1, math.ceil(math.log2(max(height, width) / 32)) + 1)

@@ -54,13 +54,13 @@ class Principal(Space):
 
         Args:
             components: how many.     explained: or how much of the variance, in (0, 1]; 0.99 if
-                neither is said.
+                neither is said. With both, as many as explain that much, at most `components`.
             whiten: "none", "full", or a power in [0, 1].
             held_out: (M, *D) rows for the error; without them a tenth of x, at most 1000, is
                 set aside.
             std: the latent's standard deviation over all entries; None leaves the data's units.
             seed: of the rows that are read and of the random projection.
-        Raises: ArgumentError for more components than the rows have directions.
+        Raises: ArgumentError for more components alone than the rows have directions.
         """
         power = _power(whiten)
         _check(components, explained)
@@ -101,8 +101,6 @@ def _power(whiten: str | float) -> float:
 
 
 def _check(components: int | None, explained: float | None) -> None:
-    if components is not None and explained is not None:
-        raise ArgumentError(f"give components ({components}) or explained ({explained}), not both")
     if components is not None and components < 1:
         raise ArgumentError(f"components must be 1 or more; got {components}")
     if explained is not None and not 0 < explained <= 1:
@@ -128,7 +126,7 @@ def _decompose(
         values, vectors = _variances(kept, len(away))
         values = values[: max(guess, len(values) if exact else 0)]
         rank = int((values > FLAT * values[0]).sum())
-        if components is not None:
+        if components is not None and explained is None:
             if components > rank:
                 raise ArgumentError(
                     f"components = {components}, but {len(rows)} rows of {rows.shape[1]} values "
@@ -136,9 +134,10 @@ def _decompose(
                 )
             return mean, values[:components], _directions(kept, vectors[:, :components])
         share = values[:rank].cumsum(0) / total
-        if exact or share[-1] >= wanted:
+        if exact or share[-1] >= wanted or guess == components:
             # a hair below what was asked: the sum of all shares may round to less than 1
             count = min(rank, int((share < wanted * (1 - 1e-9)).sum()) + 1)
+            count = min(count, components or count)
             return mean, values[:count], _directions(kept, vectors[:, :count])
         guess *= 2
 
