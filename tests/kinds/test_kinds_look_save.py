@@ -147,7 +147,7 @@ def test_defaults_are_few_and_reasoned() -> None:
     small = image.defaults((1, 8, 8), 1500)
     assert small["net"]["name"] == "unet"
     assert len(small["net"]["mult"]) == 2
-    assert any("copies" in reason for reason in image.defaults((3, 64, 64), 60)["reasons"])
+    assert any("copy" in text for text in image.defaults((3, 64, 64), 60)["warnings"])
     assert array.defaults((3,), 1000)["net"]["name"] == "mlp"
     assert array.defaults((4, 16, 16), 1000)["net"]["name"] == "unet"
     assert array.defaults((3,), 10)["batch"] == 10

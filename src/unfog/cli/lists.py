@@ -20,7 +20,7 @@ REGISTRIES = {
     "spaces": "unfog.model.spaces",
     "schedules": "unfog.train.schedule",
     "solvers": "unfog.sample.solvers",
-    "guides": "unfog.guide.cfg",
+    "guides": "unfog.guide",
     "metrics": "unfog.judge",
 }
 

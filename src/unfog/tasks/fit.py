@@ -198,9 +198,9 @@ def _agree(
     asked: dict[str, tuple[Any, Any]] = {
         "given": (given or config.given, config.given),
         "recipe": (config.recipe if recipe == "flow" else recipe, config.recipe),
-        "steps": (steps or config.train.steps, config.train.steps),
-        "batch": (batch or config.train.batch, config.train.batch),
-        "lr": (lr or config.train.lr, config.train.lr),
+        "steps": (config.train.steps if steps is None else steps, config.train.steps),
+        "batch": (config.train.batch if batch is None else batch, config.train.batch),
+        "lr": (config.train.lr if lr is None else lr, config.train.lr),
         "seed": (seed or config.seed, config.seed),
     }
     content = config.to_json()

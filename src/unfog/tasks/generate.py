@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,8 @@ class Samples:
 
     def look(self, path: str | pathlib.Path | None = None) -> Any:
         """A matplotlib figure of the samples, written to `path` if given."""
+        if "ipykernel" in sys.modules:
+            import matplotlib.pyplot  # noqa: F401  (teaches the notebook to show figures)
         label = next((v for v in self.given.values() if any(one is not None for one in v)), None)
         few = label is not None and len({str(v) for v in label}) <= 32
         return self._kind.look(self.raw, label if few else None, path)

@@ -5,6 +5,7 @@ stderr.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +15,23 @@ def note(text: str, *, quiet: bool = False) -> None:
     """One line on standard error."""
     if not quiet:
         print(text, file=sys.stderr, flush=True)
+
+
+class Line:
+    """A line that is written over, for notebooks, where a terminal's bar can't be drawn."""
+
+    def __init__(self, title: str, total: float):
+        self.title, self.total, self.begun, self.shown = title, total, time.monotonic(), -1
+
+    def update(self, task: None, *, completed: float, text: str) -> None:
+        share = int(100 * completed / self.total)
+        if share != self.shown:
+            self.shown = share
+            spent = time.monotonic() - self.begun
+            left = f", {spent * (100 - share) / share:.0f} s left" if share else ""
+            print(
+                f"\r{self.title} {share:3d} %{left}  {text}   ", end="", file=sys.stderr, flush=True
+            )
 
 
 class Bar:
@@ -35,6 +53,10 @@ def bar(title: str, total: float, *, show: bool | None = None) -> Iterator[Bar]:
         show = sys.stderr.isatty() or "ipykernel" in sys.modules
     if not show:
         yield Bar()
+        return
+    if "ipykernel" in sys.modules:
+        yield Bar(Line(title, total))
+        print(file=sys.stderr)
         return
     from rich.console import Console
     from rich.progress import (

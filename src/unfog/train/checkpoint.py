@@ -69,7 +69,7 @@ def save(
 def found(run: pathlib.Path) -> list[Checkpoint]:
     """All checkpoints, oldest first."""
     home = run / "checkpoints"
-    whole = sorted(home.glob("step-*")) if home.is_dir() else []
+    whole = [f for f in sorted(home.glob("step-*")) if f.name[5:].isdigit()]
     return [Checkpoint(folder, int(folder.name.split("-")[1])) for folder in whole]
 
 
