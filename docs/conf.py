@@ -19,6 +19,7 @@ extensions = ["myst_nb"]
 html_theme = "furo"
 html_title = f"unfog {__version__}"
 nb_execution_mode = "cache"
+nb_render_markdown_format = "myst"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 300
 nb_merge_streams = True

@@ -1,5 +1,7 @@
 """Fit and sample as a user does: same type back, same samples whatever the batch, recipes that learn."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -107,6 +109,20 @@ def test_wrong_wishes_are_named(model, digits):
         model.sample(0)
 
 
+def test_couplings_train_and_paired_is_refused():
+    x = np.random.default_rng(0).normal(size=(60, 3))
+    with pytest.raises(ArgumentError, match="optimal_transport or sinkhorn"):
+        unfog.fit(x, steps=2, batch=8, settings={**TINY, "coupling": "paired"}, quiet=True)
+    losses = []
+    for coupling in ("independent", "optimal_transport"):
+        model = unfog.fit(
+            x, steps=60, batch=32, settings={**TINY, "coupling": coupling}, quiet=True
+        )
+        lines = (model.folder / "metrics.jsonl").read_text().splitlines()
+        losses.append(json.loads(lines[-1])["loss"])
+    assert losses[1] < losses[0]  # shorter pairs leave less to explain
+
+
 def test_label_finds_labels_and_a_run_is_repeatable(tmp_path):
     rng = np.random.default_rng(0)
     np.savez(
@@ -159,8 +175,6 @@ def test_a_budget_is_kept(tmp_path):
     took = time.monotonic() - begun
     assert took < 12 * 1.15, took  # 5 % on a quiet machine; CI shares its own
     assert model.config.train.steps > 50
-    import json
-
     last = json.loads((model.folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == model.config.train.steps
     assert last["lr"] <= 0.02 * model.config.train.lr  # the step size landed

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from unfog.errors import ArgumentError
-from unfog.maths.couplings import couplings
+from unfog.maths.couplings import Independent, couplings
 from unfog.maths.grids import grids
 from unfog.maths.paths import paths
 from unfog.maths.targets import first_time, targets
@@ -49,13 +49,17 @@ def build_model(config: Config) -> Model:
 
 
 def build_objective(config: Config) -> Objective:
-    """What training minimises."""
+    """What training minimises. Raises ArgumentError for a coupling that wants its own source."""
+    coupling = couplings.build(config.coupling)
+    if coupling.needs_source:
+        raise ArgumentError(
+            f"coupling {config.coupling['name']!r} pairs data with a source that comes with it, "
+            "which fit does not read yet; use independent, optimal_transport or sinkhorn"
+        )
     return Objective(
         times=times.build(config.times),
         weight=weights.build(config.weight),
-        coupling=None
-        if config.coupling["name"] == "independent"
-        else couplings.build(config.coupling),
+        coupling=None if isinstance(coupling, Independent) else coupling,
         dropout=config.train.dropout,
     )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from unfog.judge.novelty import nearest
 from unfog.kinds import kinds
 from unfog.model import files
 from unfog.tasks.evaluate import FILE, evaluate, training_data
@@ -29,7 +30,8 @@ table { border-collapse: collapse; width: 100%; font-size: .93rem }
 th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid #eef1f4;
   vertical-align: top }
 th { color: #5a6675; font-weight: 600 }
-td { overflow-wrap: anywhere }
+td { overflow-wrap: break-word }
+td:first-child { white-space: nowrap }
 img { max-width: 100% }
 pre { overflow-x: auto; font-size: .8rem }
 .note { color: #5a6675 } .good { color: #1a7f4b } .bad { color: #b3441e }
@@ -145,25 +147,28 @@ def _pair(model: Trained, samples: Any, train: Any) -> str:
 
 
 def _figures(judged: dict[str, Any]) -> str:
-    rows = []
+    def cell(value: float, low: float, high: float, mark: str = "") -> str:
+        span = f"<span class=note>{low:.3g} to {high:.3g}</span>"
+        return f"<td class='{mark}'>{value:.3g}<br>{span}</td>"
+
+    rows, alarms = [], []
     for figure in judged["figures"]:
-        mark = "good" if figure["at_floor"] else "bad"
-        notes = " ".join(figure["notes"])
+        good, words = figure["at_floor"], html.escape(figure["verdict"])
+        notes = html.escape("; ".join(figure["notes"]))
+        if figure["name"].startswith("novelty") and not good:
+            alarms.append(words)
         rows.append(
-            f"<tr><td>{html.escape(figure['name'])}</td><td "
-            f"class={mark}>{figure['value']:.3g}<br><span class=note>"
-            f"{figure['low']:.3g} to "
-            f"{figure['high']:.3g}</span></td><td>{figure['floor']:.3g}<br><span class=note>"
-            f"{figure['floor_low']:.3g} to "
-            f"{figure['floor_high']:.3g}</span></td><td>{html.escape(figure['verdict'])}"
-            f"<br><span class=note>{html.escape(notes)}</span></td></tr>"
+            f"<tr><td>{html.escape(figure['name'])}</td>"
+            + cell(figure["value"], figure["low"], figure["high"], "good" if good else "bad")
+            + cell(figure["floor"], figure["floor_low"], figure["floor_high"])
+            + f"<td>{words}<br><span class=note>{notes}</span></td></tr>"
         )
+    alarm = f"<p class=bad><b>Not new:</b> {'; '.join(alarms)}.</p>" if alarms else ""
     return (
-        f"<p>{judged['count']} samples against {html.escape(judged['heldout'])}. Intervals are 95 "
-        f"% bootstrap; the "
-        "floor is what real data itself scores against held-out data of the same "
-        "size.</p><table><tr><th>figure"
-        f"<th>samples<th>floor<th>verdict</tr>{''.join(rows)}</table>"
+        f"{alarm}<p>{judged['count']} samples against {html.escape(judged['heldout'])}. Intervals "
+        "are 95 % bootstrap; the floor is what real data itself scores against held-out data of the "
+        "same size.</p><table><tr><th>figure<th>samples<th>floor<th>verdict</tr>"
+        f"{''.join(rows)}</table>"
     )
 
 
@@ -171,15 +176,10 @@ def _nearest(model: Trained, samples: Any, train: Any) -> str:
     """Some samples above the training items nearest to them in the state space."""
     codec = model.borders.codec
     picked = list(range(0, len(samples), max(1, len(samples) // 10)))[:10]
-    mine = codec.encode(samples.raw[picked]).flatten(1)
-    best = torch.full((len(picked),), torch.inf)
-    index = torch.zeros(len(picked), dtype=torch.long)
-    for at in range(0, len(train), 2048):
-        apart = torch.cdist(mine, codec.encode(train.data[at : at + 2048]).flatten(1))
-        least, where = apart.min(1)
-        closer = least < best
-        best, index = torch.where(closer, least, best), torch.where(closer, where + at, index)
-    both = np.concatenate([samples.raw[picked], train.data[index.numpy()]])
+    _, index = nearest(
+        codec.encode(samples.raw[picked]).flatten(1), codec.encode(train.data).flatten(1)
+    )
+    both = np.concatenate([samples.raw[picked], train.data[index.flatten().numpy()]])
     figure = kinds[model.config.kind].look(both, columns=len(picked))
     return (
         f"<p class=note>Above: samples. Below each: its nearest training item.</p>{picture(figure)}"
