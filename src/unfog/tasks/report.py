@@ -165,9 +165,9 @@ def _figures(judged: dict[str, Any]) -> str:
         )
     alarm = f"<p class=bad><b>Not new:</b> {'; '.join(alarms)}.</p>" if alarms else ""
     return (
-        f"{alarm}<p>{judged['count']} samples against {html.escape(judged['heldout'])}. Intervals "
-        "are 95 % bootstrap; the floor is what real data itself scores against held-out data of the "
-        "same size.</p><table><tr><th>figure<th>samples<th>floor<th>verdict</tr>"
+        f"{alarm}<p>{judged['count']} samples against {html.escape(judged['heldout'])}. "
+        "Intervals are 95 % bootstrap; the floor is what real data itself scores against held-out "
+        "data of the same size.</p><table><tr><th>figure<th>samples<th>floor<th>verdict</tr>"
         f"{''.join(rows)}</table>"
     )
 
