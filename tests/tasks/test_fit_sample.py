@@ -170,10 +170,14 @@ def test_a_budget_is_kept(tmp_path):
     import time
 
     x = np.random.default_rng(0).normal(size=(2000, 3)).astype(np.float32)
-    begun = time.monotonic()
-    model = unfog.fit(x, budget="12s", settings=TINY, quiet=True)
-    took = time.monotonic() - begun
-    assert took < 12 * 1.15, took  # 5 % on a quiet machine; CI shares its own
+    took = []
+    for _ in range(3):  # the best of three: a shared machine may stall once
+        begun = time.monotonic()
+        model = unfog.fit(x, budget="12s", settings=TINY, quiet=True)
+        took.append(time.monotonic() - begun)
+        if took[-1] < 12 * 1.05:
+            break
+    assert min(took) < 12 * 1.05, took
     assert model.config.train.steps > 50
     last = json.loads((model.folder / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == model.config.train.steps

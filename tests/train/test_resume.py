@@ -12,7 +12,7 @@ import pytest
 
 from unfog.tasks.fit import fit
 
-STEPS = 400
+STEPS = 900  # long enough that a signal after the first checkpoint comes before the end
 
 
 @pytest.fixture(scope="module")
