@@ -173,8 +173,8 @@ def _tolerance(k: int, m: int) -> tuple[float, float]:
 def _words(figure: Figure, place: str) -> str:
     real = f"{100 * (1 - figure.floor):.0f} % of real unseen items are"
     control = (
-        f"control {100 * figure.floor:.1f} %, "
-        f"{100 * figure.floor_low:.1f} to {100 * figure.floor_high:.1f}"
+        f"control {100 * figure.floor:.1f} %, {100 * figure.floor_low:.1f} to "
+        f"{100 * figure.floor_high:.1f}"
     )
     measured = (
         f"{100 * figure.value:.1f} % ({100 * figure.low:.1f} to {100 * figure.high:.1f}) of "

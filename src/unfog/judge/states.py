@@ -40,8 +40,8 @@ def alike(x: Tensor, y: Tensor) -> None:
     """Raises ShapeError unless the items of x and y have the same shape."""
     if x.shape[1:] != y.shape[1:]:
         raise ShapeError(
-            f"items of shape {tuple(x.shape[1:])} against {tuple(y.shape[1:])}; "
-            "both sides need the same item shape"
+            f"items of shape {tuple(x.shape[1:])} against {tuple(y.shape[1:])}; both sides need "
+            "the same item shape"
         )
 
 

@@ -58,9 +58,8 @@ def open_zip(path: Path, limits: Limits) -> tuple[zipfile.ZipFile, list[zipfile.
         if len(files) > limits.entries or total > limits.total_bytes:
             raise DataError(
                 f"{path}: {len(files)} members of {total} bytes together; at most "
-                f"{limits.entries} members "
-                f"and {limits.total_bytes} bytes are read from an archive: split it, or give a "
-                f"folder"
+                f"{limits.entries} members and {limits.total_bytes} bytes are read from an "
+                "archive: split it, or give a folder"
             )
         if len({info.filename for info in files}) < len(files):
             raise DataError(f"{path}: two members have the same name; make the archive again")
@@ -84,7 +83,7 @@ def _check_entry(path: Path, info: zipfile.ZipInfo, limits: Limits) -> None:
     if name.startswith("/") or ".." in parts or "\\" in name or (parts and parts[0].endswith(":")):
         raise DataError(
             f"{path}: member {name!r} points outside the archive; only relative names without "
-            f"'..' are read"
+            "'..' are read"
         )
     mode = stat.S_IFMT(info.external_attr >> 16)
     if mode not in (0, stat.S_IFREG):

@@ -29,6 +29,5 @@ def check_finite(array: np.ndarray, name: str) -> None:
         raise DataError(f"{name}: all values are NaN or infinite; there is nothing to learn from")
     raise DataError(
         f"{name}: {bad} values in {items} of {len(array)} items are NaN or infinite, the first at "
-        f"index "
-        f"{first}; remove those items or fill the values in"
+        f"index {first}; remove those items or fill the values in"
     )

@@ -70,6 +70,5 @@ def _of_array(shape: tuple[int, ...], dtype: Any) -> str:
 def _unreadable(what: str) -> DataError:
     return DataError(
         f"{what} can't be read; the kinds are {', '.join(kinds.names())}: give an ndarray, a "
-        f"tensor, "
-        f"a list of PIL images, {ALLOWED}"
+        f"tensor, a list of PIL images, {ALLOWED}"
     )

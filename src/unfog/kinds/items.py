@@ -39,8 +39,8 @@ class Items:
         for name, values in self.columns.items():
             if len(values) != len(self.data):
                 raise ShapeError(
-                    f"column {name!r} has {len(values)} values for {len(self.data)} items; "
-                    "give one value per item"
+                    f"column {name!r} has {len(values)} values for {len(self.data)} items; give "
+                    "one value per item"
                 )
         if self.names is not None and len(self.names) != len(self.data):
             raise ShapeError(f"{len(self.names)} names for {len(self.data)} items")

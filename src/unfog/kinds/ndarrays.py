@@ -46,7 +46,7 @@ def save_arrays(
     if out.suffix.lower() == ".npy" and columns:
         raise ArgumentError(
             f"{out}: an .npy holds one array and there are columns ({', '.join(columns)}); write "
-            f"an .npz"
+            "an .npz"
         )
     with whole(out, folder=False, overwrite=overwrite) as path, path.open("wb") as file:
         if out.suffix.lower() == ".npy":

@@ -58,8 +58,8 @@ def read_header(file: IO[bytes], name: str) -> Header:
     if dtype.hasobject:
         raise DataError(
             f"{name}: holds Python objects (a pickle), which are never read because they can run "
-            f"code; "
-            "save it with a number dtype, for example numpy.save(file, array.astype('float32'))"
+            "code; save it with a number dtype, for example numpy.save(file, "
+            "array.astype('float32'))"
         )
     if dtype.fields or dtype.subdtype:
         raise DataError(
@@ -166,8 +166,7 @@ def _values(file: IO[bytes], header: Header, there: int, name: str) -> np.ndarra
     if header.nbytes != there:
         raise DataError(
             f"{name}: its header declares {header.shape} {header.dtype} ({header.nbytes} bytes) "
-            f"but "
-            f"the file holds {there}; it is truncated or forged: write it again"
+            f"but the file holds {there}; it is truncated or forged: write it again"
         )
     check_memory(header.nbytes, name)
     flat = np.empty(header.nbytes, dtype=np.uint8)
@@ -198,6 +197,5 @@ def check_memory(nbytes: int, name: str) -> None:
     if nbytes > 0.8 * free:
         raise ResourceError(
             f"{name}: needs {nbytes / 2**30:.1f} GiB of memory and {free / 2**30:.1f} GiB are "
-            f"free; "
-            "use fewer or smaller items"
+            "free; use fewer or smaller items"
         )

@@ -49,7 +49,7 @@ class Words:
                 if token not in places:
                     raise UnknownName(
                         f"given {name!r}: the character {token!r} in {text!r} is in no training "
-                        f"text"
+                        "text"
                     )
                 found.append(places[token])
         if len(found) > self.length:

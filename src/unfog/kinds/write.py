@@ -40,7 +40,7 @@ def whole(out: Path, *, folder: bool, overwrite: bool) -> Iterator[Path]:
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise ResourceError(
                 f"{out}: the disk is full; nothing was left behind: free some space, or choose "
-                f"another place"
+                "another place"
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR):
             raise ArgumentError(
@@ -67,6 +67,5 @@ def _check_free(out: Path, folder: bool, overwrite: bool) -> None:
             if path.is_symlink() or (not path.is_dir() and path.suffix.lower() not in OURS):
                 raise ArgumentError(
                     f"{out}: holds {path.relative_to(out)}, which unfog did not write, so it is "
-                    f"not "
-                    "overwritten; choose another name"
+                    "not overwritten; choose another name"
                 )

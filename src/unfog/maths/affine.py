@@ -134,7 +134,7 @@ class Affine:
             return x
         if x.ndim < 3:
             raise ShapeError(
-                f"a centred path needs a set of points (B, N, D); got a state of shape "
+                "a centred path needs a set of points (B, N, D); got a state of shape "
                 f"{tuple(x.shape)}"
             )
         if mask is None:

@@ -190,8 +190,8 @@ class Masking:
         """x as long with padding 0. Raises ShapeError."""
         if x.ndim != 2 or not self._fits(x) or x.is_floating_point() or x.is_complex():
             raise ShapeError(
-                f"a state of categories is whole numbers (B, {self._places()}); "
-                f"got {x.dtype} {tuple(x.shape)}"
+                f"a state of categories is whole numbers (B, {self._places()}); got {x.dtype} "
+                f"{tuple(x.shape)}"
             )
         x = _padded(x.long(), mask)
         wrong = (x < 0) | (x > self.mask_token(x) - int(data))
@@ -208,8 +208,8 @@ class Masking:
         """Raise if x_hat, (B, N, width), is not a distribution wherever an entry is hidden."""
         if x_hat.shape != (*hidden.shape, self.width):
             raise ShapeError(
-                f"x_hat must be probabilities {(*hidden.shape, self.width)}; "
-                f"got {tuple(x_hat.shape)}"
+                f"x_hat must be probabilities {(*hidden.shape, self.width)}; got "
+                f"{tuple(x_hat.shape)}"
             )
         total, least = x_hat.sum(-1), x_hat.amin(-1)
         good = ((total - 1).abs() < 1e-3) & (least >= 0)  # NaN fails both
@@ -219,9 +219,9 @@ class Masking:
         if bool(bad.any()):
             row, column = bad.nonzero()[0].tolist()
             raise ArgumentError(
-                f"x_hat of row {row}, column {column} is {x_hat[row, column].tolist()[:8]}, "
-                "which is not a distribution over the column's categories: finite, not negative, "
-                "sum 1, none on the mask token; pass logits through Masking.answer"
+                f"x_hat of row {row}, column {column} is {x_hat[row, column].tolist()[:8]}, which "
+                "is not a distribution over the column's categories: finite, not negative, sum "
+                "1, none on the mask token; pass logits through Masking.answer"
             )
 
 

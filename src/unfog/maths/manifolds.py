@@ -196,16 +196,16 @@ class Rotations(Manifold):
     def padded(self, x: Tensor, mask: Tensor | None) -> Tensor:
         if x.ndim not in (3, 4) or x.shape[-2:] != (3, 3) or not x.is_floating_point():
             raise ShapeError(
-                f"a state of rotations is floats (B, 3, 3) or (B, N, 3, 3); "
-                f"got {x.dtype} {tuple(x.shape)}"
+                f"a state of rotations is floats (B, 3, 3) or (B, N, 3, 3); got {x.dtype} "
+                f"{tuple(x.shape)}"
             )
         real = torch.eye(3, dtype=x.dtype, device=x.device)
         checked = x if mask is None else torch.where(expand(mask, x).bool(), x, real)
         off = (checked.mT @ checked - real).abs().amax()
         if not bool(off < 1e-3) or not bool((torch.linalg.det(checked) > 0).all()):
             raise ArgumentError(
-                f"not all matrices are rotations: x^T x is up to {off:.3g} from the identity, or a "
-                "determinant is negative; orthogonalise them first"
+                f"not all matrices are rotations: x^T x is up to {off:.3g} from the identity, or "
+                "a determinant is negative; orthogonalise them first"
             )
         return _zero_padding(x, mask)
 

@@ -51,10 +51,8 @@ class Target:
         if solved.device.type == "cpu" and not bool((solved.isfinite() & (solved != 0)).all()):
             raise TargetError(
                 f"a {type(self).__name__.lower()} prediction on the {type(path).__name__} path "
-                f"does not "
-                f"determine the data at t = {t.flatten()[0].item():g}; start the grid below 1, "
-                f"end it above "
-                "0, or predict data or velocity"
+                f"does not determine the data at t = {t.flatten()[0].item():g}; start the grid "
+                "below 1, end it above 0, or predict data or velocity"
             )
         return (
             expand(b / solved, x_t).to(x_t.dtype) * x_t

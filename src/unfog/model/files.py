@@ -31,8 +31,7 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise ResourceError(
             f"could not write {path} ({error.strerror}); what was saved before is intact: free "
-            f"some disk "
-            "space or choose another folder, and go on with --resume"
+            "some disk space or choose another folder, and go on with --resume"
         ) from error
     sync_folder(path.parent)
 
@@ -117,7 +116,7 @@ def check_manifest(folder: pathlib.Path) -> list[str]:
             raise RunError(
                 f"{folder / name} has {found['bytes']} bytes where the manifest says "
                 f"{wanted.get('bytes') if isinstance(wanted, dict) else wanted}: it is truncated "
-                f"or altered"
+                "or altered"
             )
         if found["sha256"] != wanted.get("sha256"):
             raise RunError(f"{folder / name} was altered: its SHA-256 is not the manifest's")
@@ -140,7 +139,6 @@ def fill_module(module: torch.nn.Module, tensors: dict[str, Tensor], source: pat
     if missing or extra or wrong:
         raise RunError(
             f"{source} does not fit the configuration: missing {missing[:5]}, unexpected "
-            f"{extra[:5]}, "
-            f"misshapen {wrong[:5]}; it belongs to another model"
+            f"{extra[:5]}, misshapen {wrong[:5]}; it belongs to another model"
         )
     module.load_state_dict(tensors)

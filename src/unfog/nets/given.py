@@ -111,8 +111,8 @@ def check(name: str, value: Tensor, spec: Spec, batch: int) -> None:
         fits = tuple(value.shape) == shape
     if not fits:
         raise ShapeError(
-            f"condition {name!r} has shape {tuple(value.shape)}; "
-            f"its {spec['type']} spec needs {shape}"
+            f"condition {name!r} has shape {tuple(value.shape)}; its {spec['type']} spec needs "
+            f"{shape}"
         )
     if batch == 0:
         return

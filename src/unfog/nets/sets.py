@@ -236,8 +236,8 @@ class Sets(nn.Module):
         axes = 3 if spec["type"] == "points" else 2
         if value.ndim != axes or value.shape[0] != batch or value.shape[-1] != size:
             raise ShapeError(
-                f"field {name!r} is {tuple(value.shape)}; it needs {axes} axes, the first "
-                f"{batch} and the last {size}"
+                f"field {name!r} is {tuple(value.shape)}; it needs {axes} axes, the first {batch} "
+                f"and the last {size}"
             )
         return value
 

@@ -101,8 +101,7 @@ def parse(content: Any, source: str) -> Config:
     if isinstance(written, int) and written > FORMAT:
         raise RunError(
             f"{source} was written by unfog {content.get('version')} in run format {written}; "
-            f"this is unfog "
-            f"{__version__}, which reads up to format {FORMAT}: update unfog"
+            f"this is unfog {__version__}, which reads up to format {FORMAT}: update unfog"
         )
     try:
         return Config.model_validate(content)

@@ -89,8 +89,7 @@ def demo(
     hits, real = independent_hits(model, samples, model.items)
     note(
         f"{100 * hits:.1f} % of 500 samples get the asked class from a classifier trained on real "
-        f"digits only "
-        f"(real held-out digits: {100 * real:.1f} %)",
+        f"digits only (real held-out digits: {100 * real:.1f} %)",
         quiet=quiet,
     )
     evaluation = model.evaluate(show=show)

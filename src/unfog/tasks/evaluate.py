@@ -120,8 +120,7 @@ def training_data(model: Trained) -> Items:
     if source is None:
         raise DataError(
             f"{model.folder} was fitted on data in memory, which judging needs to tell samples "
-            f"from copies; "
-            "evaluate the model that fit returned, or fit from a file"
+            "from copies; evaluate the model that fit returned, or fit from a file"
         )
     items = kinds[model.config.kind].read(
         source, given=model.config.given or None, **model.config.data.reading
@@ -148,8 +147,7 @@ def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple
     if list(heldout.data.shape[1:]) != model.config.data.item:
         raise DataError(
             f"the held-out items have shape {heldout.data.shape[1:]}, the model's "
-            f"{model.config.data.item}; "
-            "give items of the same shape"
+            f"{model.config.data.item}; give items of the same shape"
         )
     name = (
         str(source)

@@ -123,8 +123,7 @@ def _plan_sentence(config: Config) -> str:
     t = config.train
     return (
         f"plan: {config.net['name']} in the {config.space['name']} space, recipe {config.recipe}, "
-        f"{t.steps} steps "
-        f"of {t.batch}, {t.precision}, on {config.device}, {t.threads} "
+        f"{t.steps} steps of {t.batch}, {t.precision}, on {config.device}, {t.threads} "
         f"thread{'s' * (t.threads > 1)}"
     )
 

@@ -66,7 +66,7 @@ def _advice(count: int, duplicates: int, columns: dict[str, Any]) -> list[str]:
     if count < FEW:
         advice.append(
             f"{count} items are few: a model will copy them rather than generalise; read the "
-            f"measured novelty"
+            "measured novelty"
         )
     if duplicates:
         advice.append(

@@ -77,8 +77,7 @@ def report(
     ]
     page = (
         "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
-        "content='width=device-width'>"
-        f"<title>unfog report: "
+        "content='width=device-width'><title>unfog report: "
         f"{html.escape(model.folder.name)}</title><style>{STYLE}</style>{''.join(body)}</html>"
     )
     files.write_bytes(out, page.encode())
@@ -120,8 +119,7 @@ def _heading(model: Trained) -> str:
     given = f", given {', '.join(c.given)}" if c.given else ""
     return (
         f"<h1>{html.escape(model.folder.name)}</h1><p class=note>{c.kind} "
-        f"{tuple(c.data.item)}{given} · recipe "
-        f"{c.recipe} · unfog {c.version}</p>"
+        f"{tuple(c.data.item)}{given} · recipe {c.recipe} · unfog {c.version}</p>"
     )
 
 
@@ -140,9 +138,8 @@ def _pair(model: Trained, samples: Any, train: Any) -> str:
         real = kind.look(train.data[chosen], [column[i] for i in chosen])
     return (
         f"<div class=pair><figure>{picture(samples.look())}<figcaption>drawn by the model, not "
-        f"picked"
-        f"</figcaption></figure><figure>{picture(real)}<figcaption>training "
-        f"data</figcaption></figure></div>"
+        f"picked</figcaption></figure><figure>{picture(real)}<figcaption>training "
+        "data</figcaption></figure></div>"
     )
 
 
@@ -165,10 +162,10 @@ def _figures(judged: dict[str, Any]) -> str:
         )
     alarm = f"<p class=bad><b>Not new:</b> {'; '.join(alarms)}.</p>" if alarms else ""
     return (
-        f"{alarm}<p>{judged['count']} samples against {html.escape(judged['heldout'])}. "
-        "Intervals are 95 % bootstrap; the floor is what real data itself scores against held-out "
-        "data of the same size.</p><table><tr><th>figure<th>samples<th>floor<th>verdict</tr>"
-        f"{''.join(rows)}</table>"
+        f"{alarm}<p>{judged['count']} samples against {html.escape(judged['heldout'])}. Intervals "
+        "are 95 % bootstrap; the floor is what real data itself scores against held-out data of "
+        "the same "
+        f"size.</p><table><tr><th>figure<th>samples<th>floor<th>verdict</tr>{''.join(rows)}</table>"
     )
 
 

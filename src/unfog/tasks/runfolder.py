@@ -43,7 +43,7 @@ def claim(folder: pathlib.Path, *, resume: bool = False, overwrite: bool = False
     elif held and not overwrite:
         raise ArgumentError(
             f"{folder} holds files already; go on with --resume, replace it with --overwrite, or "
-            f"name another"
+            "name another"
         )
     elif held and not (folder / "config.json").exists():
         raise ArgumentError(
@@ -72,8 +72,7 @@ def room(folder: pathlib.Path, needed: int) -> None:
     if free < needed:
         raise ResourceError(
             f"{folder} has {free / 1e6:.0f} MB free and this run needs about {needed / 1e6:.0f} "
-            f"MB; free some "
-            "disk space or choose another folder"
+            "MB; free some disk space or choose another folder"
         )
 
 
@@ -123,8 +122,7 @@ def read_config(folder: pathlib.Path) -> Config:
         if loose:
             raise RunError(
                 f"{folder} has {loose[0]} but no config.json: pickled models are never loaded, "
-                f"since that can "
-                "run any code; convert the weights to safetensors"
+                "since that can run any code; convert the weights to safetensors"
             )
         raise RunError(f"{folder} has no config.json, so it is not a run folder")
     return parse(files.read_json(folder / "config.json"), str(folder / "config.json"))

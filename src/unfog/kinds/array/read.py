@@ -80,8 +80,8 @@ def _usable(array: np.ndarray, name: str) -> np.ndarray:
         )
     if np.issubdtype(array.dtype, np.complexfloating):
         raise DataError(
-            f"{name}: complex numbers can't be learnt directly; "
-            "give numpy.stack([a.real, a.imag], axis=1) instead"
+            f"{name}: complex numbers can't be learnt directly; give numpy.stack([a.real, "
+            "a.imag], axis=1) instead"
         )
     if array.dtype.kind not in "buif":
         raise DataError(

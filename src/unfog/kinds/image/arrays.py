@@ -36,7 +36,7 @@ def layout_of(shape: tuple[int, ...], asked: str | None) -> str:
     if len(shape) != 4:
         raise DataError(
             f"an array of shape {shape} is no set of images; give (N, H, W) or (N, H, W, C), or "
-            f"use kind='array'"
+            "use kind='array'"
         )
     _, first, middle, last = shape
     few_first, few_last = first <= 4, last <= 4
@@ -84,8 +84,7 @@ def _small_integers(array: np.ndarray, notes: list[str]) -> np.ndarray:
     if low < 0 or high > 65535:
         raise DataError(
             f"integer pixels from {low} to {high} fit neither 8 nor 16 bits; convert them to "
-            f"floats, "
-            "or use kind='array'"
+            "floats, or use kind='array'"
         )
     if array.dtype in (np.uint8, np.uint16):
         kept = array
@@ -95,7 +94,7 @@ def _small_integers(array: np.ndarray, notes: list[str]) -> np.ndarray:
     if 0 < high <= most // 4:
         notes.append(
             f"the pixels go up to {high} of {most} only; stretch them to the full range for a "
-            f"better model"
+            "better model"
         )
     return kept
 

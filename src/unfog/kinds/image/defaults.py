@@ -21,8 +21,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
     if n_items < FEW:
         warnings.append(
             f"{n_items} training images are few: the model will copy them rather than generalise; "
-            f"read the "
-            "measured novelty before you use a sample"
+            "read the measured novelty before you use a sample"
         )
     if size <= 256:
         net: dict[str, Any] = {"name": "unet", "width": 32, "mult": [1, 2], "blocks": 1}
@@ -36,8 +35,8 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         batch = 512
         reasons.append(
             f"a perceptron on at most {kept} principal components: the best images for minutes of "
-            "a CPU of what was tried (docs/choices.md); for hours, or on a GPU, try --set net=unet "
-            "--set space=wavelet"
+            "a CPU of what was tried (docs/choices.md); for hours, or on a GPU, try --set "
+            "net=unet --set space=wavelet"
         )
     else:
         levels = max(1, math.ceil(math.log2(max(height, width) / 32)) + 1)

@@ -147,7 +147,7 @@ def _metadata(source: Source, table: str, images: list[str]) -> dict[str, list[A
         if path.is_absolute() or ".." in path.parts or "\\" in row[at] or ":" in path.parts[0:1]:
             raise DataError(
                 f"{where}: line {line} names {row[at]!r}, outside the folder; give relative names "
-                f"without '..'"
+                "without '..'"
             )
         name = folder + str(path)
         if name not in known:

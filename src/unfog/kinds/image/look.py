@@ -195,7 +195,7 @@ def to_pil(array: np.ndarray) -> Any:
     else:
         raise DataError(
             f"images of {channels} channels of {array.dtype} have no file format here; write an "
-            f".npz instead"
+            ".npz instead"
         )
     return Image.frombytes(mode, (width, height), np.ascontiguousarray(array).tobytes())
 

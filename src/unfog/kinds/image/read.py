@@ -121,8 +121,7 @@ class _Bad:
         why = "strict reading allows none" if self.strict else "at most 1 % may be skipped"
         raise DataError(
             f"{self.source.path}: {len(self.reasons)} of {self.total} images can't be used "
-            f"({why}): "
-            f"{self.listed()}; repair or remove them"
+            f"({why}): {self.listed()}; repair or remove them"
         )
 
     def listed(self) -> str:

@@ -98,8 +98,8 @@ class Space:
         wanted = {field.name for field in dataclasses.fields(cls)}
         if set(parts) != wanted:
             raise RunError(
-                f"a saved {cls.__name__.lower()} space needs {sorted(wanted)}; "
-                f"this one has {sorted(parts)}"
+                f"a saved {cls.__name__.lower()} space needs {sorted(wanted)}; this one has "
+                f"{sorted(parts)}"
             )
         return cls(**parts)
 
@@ -188,8 +188,8 @@ def parted(
     for what, values in (("x", rows), ("held_out", held_out)):
         if not bool(values.isfinite().all()):
             raise DataError(
-                f"{what} has {int((~values.isfinite()).sum())} values that are NaN or infinite; "
-                "a space is fitted on finite numbers, so fill or drop these first"
+                f"{what} has {int((~values.isfinite()).sum())} values that are NaN or infinite; a "
+                "space is fitted on finite numbers, so fill or drop these first"
             )
     return rows.float(), held_out.float()
 
