@@ -39,6 +39,11 @@ class Grid:
             )
         return cut
 
+    def highest(self, path: Affine, most: float) -> float:
+        """sigma / alpha at `start`, at most `most` (which a path with alpha = 0 there needs)."""
+        first = path.angle(torch.tensor(self.start, dtype=torch.float64)).tan().item()
+        return min(most, first if first > 0 else math.inf)
+
     def cut(self, path: Affine, u: Tensor) -> Tensor:
         """Times at u, which runs evenly from 0 (noise) to 1 (data)."""
         raise TypeError(f"{type(self).__name__} must define cut")
@@ -97,8 +102,7 @@ class Karras(Grid):
 
     def cut(self, path: Affine, u: Tensor) -> Tensor:
         steps = len(u) - 1
-        first = path.angle(torch.tensor(self.start, dtype=torch.float64)).tan().item()
-        high = min(self.sigma_max, first if first > 0 else math.inf)
+        high = self.highest(path, self.sigma_max)
         ramp = torch.arange(steps, dtype=torch.float64) / max(steps - 1, 1)
         low = min(self.sigma_min, high)
         levels = (
@@ -121,7 +125,6 @@ class LogSnr(Grid):
 
     def cut(self, path: Affine, u: Tensor) -> Tensor:
         steps = len(u) - 1
-        first = path.angle(torch.tensor(self.start, dtype=torch.float64)).tan().item()
-        high = min(self.sigma_max, first if first > 0 else math.inf)
+        high = self.highest(path, self.sigma_max)
         levels = torch.linspace(math.log(high), math.log(min(self.sigma_min, high)), steps + 1)[:-1]
         return torch.cat([path.time_at(levels), torch.zeros(1, dtype=torch.float64)])

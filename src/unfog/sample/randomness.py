@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -35,21 +35,17 @@ class SampleRng:
         ]
 
     def normal(self, like: Tensor) -> Tensor:
-        out = np.empty(like.shape, np.float32)
-        for row, stream in zip(out, self._streams(), strict=True):
-            row[...] = stream.standard_normal(row.shape, dtype=np.float32)
-        return _like(out, like)
+        return self._drawn(like, lambda stream, shape: stream.standard_normal(shape, np.float32))
 
     def uniform(self, like: Tensor) -> Tensor:
+        return self._drawn(like, lambda stream, shape: stream.random(shape, np.float32))
+
+    def _drawn(self, like: Tensor, draw: Callable[..., np.ndarray]) -> Tensor:
         out = np.empty(like.shape, np.float32)
         for row, stream in zip(out, self._streams(), strict=True):
-            row[...] = stream.random(row.shape, dtype=np.float32)
-        return _like(out, like)
+            row[...] = draw(stream, row.shape)
+        dtype = like.dtype if like.is_floating_point() else torch.float32
+        return torch.from_numpy(out).to(like.device, dtype)
 
     def at(self, step: int) -> SampleRng:
         return SampleRng(self.seed, self.indices, step)
-
-
-def _like(values: np.ndarray, like: Tensor) -> Tensor:
-    dtype = like.dtype if like.is_floating_point() else torch.float32
-    return torch.from_numpy(values).to(like.device, dtype)

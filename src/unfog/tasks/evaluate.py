@@ -16,6 +16,7 @@ from unfog.kinds.given import find
 from unfog.kinds.items import Items
 from unfog.model import files
 from unfog.tasks.generate import Samples
+from unfog.tasks.prepare import reread
 from unfog.tasks.show import bar
 from unfog.tasks.trained import Trained
 
@@ -122,12 +123,8 @@ def training_data(model: Trained) -> Items:
             f"{model.folder} was fitted on data in memory, which judging needs to tell samples "
             "from copies; evaluate the model that fit returned, or fit from a file"
         )
-    items = kinds[model.config.kind].read(
-        source, given=model.config.given or None, **model.config.data.reading
-    )
-    model.splits.check(items)
-    model.items = items
-    return items
+    model.items = reread(source, model.config, model.splits)
+    return model.items
 
 
 def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple[Items, str]:

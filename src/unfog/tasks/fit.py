@@ -12,14 +12,13 @@ from typing import Any
 import torch
 
 from unfog.errors import ArgumentError
-from unfog.kinds import kinds
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule, device_of
 from unfog.tasks.config import Config, override, seconds
 from unfog.tasks.learn import batches_of, learn
-from unfog.tasks.prepare import Prepared, encoded, prepare
+from unfog.tasks.prepare import Prepared, encoded, prepare, reread
 from unfog.tasks.show import note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
@@ -177,9 +176,8 @@ def _again(folder: pathlib.Path, source: Any) -> Prepared:
     source = config.data.source if source is None else source
     if source is None:
         raise ArgumentError(f"{folder} was fitted on data in memory; give it again to resume")
-    items = kinds[config.kind].read(source, given=config.given, **config.data.reading)
-    splits.check(items)
-    return Prepared(config, items, splits, borders, encoded(items, splits, borders, config))
+    items = reread(source, config, splits)
+    return Prepared(config, items, splits, borders, encoded(items, splits, borders))
 
 
 def _agree(

@@ -96,9 +96,8 @@ def generate(
 
     Args:
         given: condition values, one for all or `count` each; a name left out is the null condition.
-        scale: guidance strength, 1 = the conditional model unchanged; steps, solver, grid, eta: how
-            to
-            sample. The run's own choice where None.
+        scale: guidance strength, 1 = the conditional model unchanged.
+        steps, solver, grid, eta: how to sample. The run's own choice where None, as for scale.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         batch: how many at once; chosen by size where None.
     """
@@ -166,7 +165,7 @@ def _draw(
     if cond is not None:
         cond = {name: value.to(device) for name, value in cond.items()}
     predict = model.net.bind(cond)
-    if cond is not None and scale != 1.0:
+    if cond is not None:
         predict = cfg(predict, model.net.bind(None), scale=scale)
     for number, step in enumerate(
         sample(predict, model.net.path, how.solver, x_t, cut, eta=how.eta, rng=rng), 1

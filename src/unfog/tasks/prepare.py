@@ -25,7 +25,7 @@ from unfog.maths.randomness import mix
 from unfog.model import spaces
 from unfog.nets import nets
 from unfog.tasks.assemble import build_objective, build_sampling, build_schedule
-from unfog.tasks.config import Config, complaint, override
+from unfog.tasks.config import Config, TrainConfig, complaint, override
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 
@@ -110,7 +110,7 @@ def prepare(
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
-    return Prepared(config, items, splits, borders, encoded(items, splits, borders, config))
+    return Prepared(config, items, splits, borders, encoded(items, splits, borders))
 
 
 def resolve(
@@ -142,21 +142,12 @@ def resolve(
         "scale": offered["scale"] if given else 1.0,
         "sigma_data": 1.0,
         "shape": [],
-        "train": {
-            "steps": 1,
-            "batch": offered["batch"] if batch is None else batch,
-            "lr": offered["lr"] if lr is None else lr,
-            "weight_decay": 0.01,
-            "betas": [0.9, 0.99],
-            "clip": 1.0,
-            "ema": 0.05,
-            "dropout": 0.1 if given else 0.0,
-            "precision": "float32",
-            "threads": 1,
-            "budget": None,
-            "log_every": 20,
-            "checkpoint_seconds": 60.0,
-        },
+        "train": TrainConfig.model_construct(
+            steps=1,
+            batch=offered["batch"] if batch is None else batch,
+            lr=offered["lr"] if lr is None else lr,
+            dropout=0.1 if given else 0.0,
+        ).model_dump(),
         "data": {
             "source": named,
             "reading": reading,
@@ -187,8 +178,7 @@ def _space(content: dict[str, Any], codec: Any, training: Items, held: Items, se
     part.
     """
     options = {name: value for name, value in content.items() if name != "name"}
-    if content["name"] != "identity":
-        options.setdefault("seed", seed)
+    options.setdefault("seed", seed)
     shown = codec.encode(_some(training, seed).data)
     held_out = codec.encode(_some(held, seed).data) if len(held) else None
     return spaces.fit(content["name"], shown, held_out=held_out, **options)
@@ -201,7 +191,14 @@ def _some(items: Items, seed: int, most: int = 20_000) -> Items:
     return items.take(np.random.default_rng(mix(seed, 23)).permutation(len(items))[:most])
 
 
-def encoded(items: Items, splits: Splits, borders: Borders, config: Config) -> States:
+def reread(source: Any, config: Config, splits: Splits) -> Items:
+    """A run's data, read as it was read for the run. Raises DataError if it has changed since."""
+    items = kinds[config.kind].read(source, given=config.given or None, **config.data.reading)
+    splits.check(items)
+    return items
+
+
+def encoded(items: Items, splits: Splits, borders: Borders) -> States:
     """Training states in the space (N, *shape) float32, and conditions, all in memory."""
     training = items.take(splits.train)
     parts = [

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -51,17 +52,9 @@ class Batches:
         """The items of batch `number`, counted from 0."""
         wanted = np.arange(number * self.size, (number + 1) * self.size)
         epochs, places = np.divmod(wanted, self.count)
-        return np.concatenate([self._order(e)[places[epochs == e]] for e in np.unique(epochs)])
-
-    def _order(self, epoch: int) -> np.ndarray:
-        # one epoch's order is needed by many batches in a row
-        cached = _orders.get((self.seed, self.count, int(epoch)))
-        if cached is None:
-            cached = np.random.default_rng(mix(self.seed, 17, int(epoch))).permutation(self.count)
-            if len(_orders) > 4:
-                _orders.clear()
-            _orders[(self.seed, self.count, int(epoch))] = cached
-        return cached
+        return np.concatenate(
+            [_order(self.seed, self.count, int(e))[places[epochs == e]] for e in np.unique(epochs)]
+        )
 
     def since(self, number: int) -> Iterator[Batch]:
         """Batches number, number + 1, …"""
@@ -72,7 +65,9 @@ class Batches:
             number += 1
 
 
-_orders: dict[tuple[int, int, int], np.ndarray] = {}
+@lru_cache(maxsize=4)  # one epoch's order is needed by many batches in a row
+def _order(seed: int, count: int, epoch: int) -> np.ndarray:
+    return np.random.default_rng(mix(seed, 17, epoch)).permutation(count)
 
 
 def to_device(values: Any, device: torch.device) -> Any:

@@ -71,8 +71,7 @@ def cheapest(
     """The best way to compute here, by trial.
 
     At precision "auto" bfloat16 has to be 10 % faster than float32 to be taken; on a CPU all
-    threads have to
-    be 20 % faster than one, since small nets only wait for each other.
+    threads have to be 20 % faster than one, since small nets only wait for each other.
     """
     if wanted != "auto":
         best = trial(wanted, threads)
@@ -93,8 +92,7 @@ class Pace:
 
     Args:
         seconds: the time there is, counted from `begun`.     tolerance: smaller misses are left
-            alone,
-            so that on a quiet machine nothing moves.
+            alone, so that on a quiet machine nothing moves.
     """
 
     horizon: Horizon
