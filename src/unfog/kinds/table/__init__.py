@@ -1,0 +1,1 @@
+"""Tables of named columns of mixed type, with missing cells."""
