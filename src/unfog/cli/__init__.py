@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,17 +14,24 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of `unfog`; ends the process with the verb's exit code."""
-    sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+    code = run(list(sys.argv[1:] if arguments is None else arguments))
+    if code and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        # what is left of a broken process group may abort on the way out, and hide the code
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
     from unfog.cli import judging, lists, verbs  # noqa: F401  (they enter their verbs)
-    from unfog.cli.app import app, usage
+    from unfog.cli.app import app, line, usage
     from unfog.errors import UnfogError
 
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"]
+    line.set(arguments)
     try:
         result = app(
             arguments, exit_on_error=False, print_error=False, result_action="return_value"
@@ -54,5 +62,6 @@ def run(arguments: list[str]) -> int:
 def _fail(message: str, code: int, debug: bool) -> int:
     if debug:
         traceback.print_exc()
-    print(f"unfog: {' '.join(message.split())}", file=sys.stderr)
+    if message:  # else another process of the run has said it
+        print(f"unfog: {' '.join(message.split())}", file=sys.stderr)
     return code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -15,6 +16,9 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,  # `run` says so and keeps the exit code
 )
+
+line: ContextVar[list[str]] = ContextVar("line")
+"""The command line that is being run: more processes are started with the same one."""
 
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]

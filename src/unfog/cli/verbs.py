@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import Flag, Json, Many, app
+from unfog.cli.app import Flag, Json, Many, app, line
 
 
 @app.command
@@ -36,6 +37,7 @@ def fit(
     precision: str = "auto",
     resume: Flag = False,
     overwrite: Flag = False,
+    nproc: int = 1,
     json: Json = False,
 ) -> dict[str, Any] | None:
     """Learn a model of SOURCE into a run folder.
@@ -83,9 +85,16 @@ def fit(
         Go on from the newest checkpoint in the run folder.
     overwrite
         Replace the run in the folder.
+    nproc
+        So many processes on this machine share every batch, as with torchrun.
     json
         One JSON object on standard output.
     """
+    from unfog.cli.launch import inside, launch
+
+    if nproc != 1 and not inside():
+        launch(line.get(), nproc)
+        return None
     from unfog.tasks.config import setting
     from unfog.tasks.fit import fit as learn
 
@@ -116,6 +125,8 @@ def fit(
         resume=resume,
         overwrite=overwrite,
     )
+    if int(os.environ.get("RANK", "0")) > 0:
+        return None  # one process reports for all
     if json:
         return {"run": str(model.folder), "config": model.config.to_json()}
     print(f"done: {out}    next: unfog sample {out} -n 16 -o samples", file=sys.stderr)

@@ -35,6 +35,7 @@ class TrainConfig(Part):
     precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     threads: int = Field(default=1, ge=1)
     budget: float | None = Field(default=None, gt=0)
+    shard: str = Field(default="ddp", pattern="^(ddp|fsdp)$")
     log_every: int = Field(default=20, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
 

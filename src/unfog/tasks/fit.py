@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
 import pathlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -22,6 +25,7 @@ from unfog.tasks.prepare import Prepared, encoded, prepare, reread
 from unfog.tasks.show import note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
+from unfog.train.dist import World, here, place, threads, together
 from unfog.train.plan import cheapest, measure
 
 BUDGET = "5m"
@@ -29,6 +33,7 @@ FINE = 64
 """States of fewer numbers are never computed in bfloat16 unless asked."""
 
 
+@together
 def fit(
     source: Any = None,
     *,
@@ -52,6 +57,8 @@ def fit(
 ) -> Trained:
     """Learn a model of `source`.
 
+    In an open process group, or under torchrun, all its processes learn one model.
+
     Args:
         source: folder, file, ndarray, tensor or list of PIL images; may be left out on resume.
         out: run folder; a temporary one, removed at exit, where None.
@@ -70,14 +77,16 @@ def fit(
     if steps is not None and steps < 1:
         raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
     wanted = seconds(BUDGET if budget is None else budget)
-    place = device_of(device)
+    world = here()
+    quiet, show = quiet or not world.chief, show if world.chief else False
+    used = place(device_of(device), world)
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
     if out is None:
-        folder, keeper = _temporary()
+        folder, keeper = _temporary(world)
     else:
         folder, keeper = pathlib.Path(out), None
-    runfolder.claim(folder, resume=resume, overwrite=overwrite)
+    world.lead(lambda: runfolder.claim(folder, resume=resume, overwrite=overwrite))
     if resume:
         prepared = _again(folder, source)
         _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
@@ -97,25 +106,40 @@ def fit(
             settings=dict(settings or {}),
             reading=dict(reading or {}),
             seed=seed,
-            device=str(place),
+            device=str(device_of(device)),
         )
         for text in [*prepared.items.notes, *prepared.config.reasons]:
             note(f"note: {text}", quiet=quiet)
-        prepared = _planned(prepared, place, steps, wanted - (time.monotonic() - begun), precision)
+        _read_alike(prepared, world)
+        left = wanted - (time.monotonic() - begun)
+        prepared = _planned(prepared, used, steps, left, precision, world)
         note(_plan_sentence(prepared.config), quiet=quiet)
-        size = sum(p.numel() for p in build_model(prepared.config).parameters())
-        runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
-        if overwrite:  # only now: nothing that can still be refused costs the old run
-            runfolder.clear(folder)
-        runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)
-    trained = learn(folder, prepared, place, resume=resume, show=show, quiet=quiet)
+        world.lead(lambda: _founded(folder, prepared, overwrite))
+    trained = learn(folder, prepared, used, resume=resume, show=show, quiet=quiet)
     trained.keeper = keeper
     return trained
 
 
-def _temporary() -> tuple[pathlib.Path, Any]:
-    keeper = tempfile.TemporaryDirectory(prefix="unfog-")
-    return pathlib.Path(keeper.name), keeper
+def _temporary(world: World) -> tuple[pathlib.Path, Any]:
+    """One folder for all processes; the chief's model keeps it."""
+    keeper = tempfile.TemporaryDirectory(prefix="unfog-") if world.chief else None
+    return pathlib.Path(world.say(keeper.name if keeper else None)), keeper
+
+
+def _founded(folder: pathlib.Path, prepared: Prepared, overwrite: bool) -> None:
+    """Begin the run folder. Nothing that can still be refused costs an old run."""
+    size = sum(p.numel() for p in build_model(prepared.config).parameters())
+    runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
+    if overwrite:
+        runfolder.clear(folder)
+    runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)
+
+
+def _read_alike(prepared: Prepared, world: World) -> None:
+    """Raises DataError where processes read other data than the chief."""
+    if world.size > 1:
+        seen = [prepared.config.to_json(), prepared.splits.to_json()]
+        world.same("data", hashlib.sha256(json.dumps(seen).encode()).hexdigest())
 
 
 def _plan_sentence(config: Config) -> str:
@@ -128,20 +152,30 @@ def _plan_sentence(config: Config) -> str:
 
 
 def _planned(
-    prepared: Prepared, device: torch.device, steps: int | None, left: float, precision: str
+    prepared: Prepared,
+    device: torch.device,
+    steps: int | None,
+    left: float,
+    precision: str,
+    world: World,
 ) -> Prepared:
-    """Fix precision and number of steps: by measuring, unless both are given."""
+    """Fix precision and number of steps: by measuring, unless both are given.
+
+    Every process measures with its share of a batch, all at the same time; what the chief found
+    holds.
+    """
     config = prepared.config
     update: dict[str, Any] = {
         "steps": steps,
         "precision": "float32" if precision == "auto" else precision,
-        "threads": torch.get_num_threads(),
+        "threads": threads(world),
     }
+    rows = world.share(config.train.batch)
     if precision == "auto" and math.prod(config.shape) < FINE:
         precision = "float32"  # a few numbers, each of which matters to more than three digits
     if steps is None:
         model = build_model(config).to(device)
-        batches = batches_of(prepared)
+        batches = replace(batches_of(prepared), size=rows.stop - rows.start)
         begun = time.monotonic()
         cost = cheapest(
             lambda kind, threads: measure(
@@ -155,7 +189,7 @@ def _planned(
             ),
             device,
             precision,
-            torch.get_num_threads(),
+            threads(world),
         )
         left = max(1.0, 0.985 * (left - (time.monotonic() - begun)))
         update = {
@@ -164,7 +198,7 @@ def _planned(
             "threads": cost.threads,
             "budget": round(left, 3),
         }
-    train_config = config.train.model_copy(update=update)
+    train_config = config.train.model_copy(update=world.say(update))
     return prepared.with_config(config.model_copy(update={"train": train_config}))
 
 

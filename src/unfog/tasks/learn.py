@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import pathlib
 import signal
 import time
@@ -28,9 +29,11 @@ from unfog.tasks.show import bar, note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
+from unfog.train.dist import World, here, threads
 from unfog.train.log import Log
 from unfog.train.loop import Progress, train
 from unfog.train.optim import adamw
+from unfog.train.parallel import shard, whole
 from unfog.train.plan import Pace
 from unfog.train.schedule import Horizon
 
@@ -76,16 +79,23 @@ def learn(
     show: bool | None,
     quiet: bool,
 ) -> Trained:
-    """Train from the newest checkpoint, if any, to the end, and finish the run folder."""
-    config = prepared.config
+    """Train from the newest checkpoint, if any, to the end, and finish the run folder.
+
+    All processes of the group train; the chief writes.
+    """
+    config, world = prepared.config, here()
     model = build_model(config).to(device)
     ema = Ema(model, config.train.ema)
+    sharded = config.train.shard == "fsdp" and world.size > 1
+    if sharded:
+        shard(model, world)
+        shard(ema.model, world)
     optimiser = adamw(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
     )
     course = Course(Horizon(config.train.steps))
     if resume:
-        checkpoint.tidy(folder)
+        world.lead(lambda: checkpoint.tidy(folder))
         found, complaints = checkpoint.newest(folder)
         for text in complaints:
             note(f"note: {text}", quiet=quiet)
@@ -100,13 +110,15 @@ def learn(
             model,
             ema,
             optimiser,
+            write=world.chief,
             seconds=course.seconds(),
             steps=course.horizon.steps,
             pending=course.pending,
         )
+        world.wait()  # whoever ends first may end the others: not while the chief writes
 
     pace = None
-    if config.train.budget is not None:
+    if config.train.budget is not None and world.chief:
         left = max(1.0, config.train.budget - course.spent)
         pace = Pace(course.horizon, left, course.begun, course.start)
     loop = train(
@@ -120,19 +132,25 @@ def learn(
         ema=ema,
         start=course.start,
         clip=config.train.clip,
+        world=world,
     )
-    log = Log(folder, after=course.start)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(config.train.threads)
+    log = Log(folder, after=course.start) if world.chief else None
+    before = torch.get_num_threads()
+    torch.set_num_threads(min(config.train.threads, threads(world)))
     try:
         with signals() as asked, bar("learning", 1.0, show=show) as line:
-            _follow(loop, course, pace, config, log, line, save, asked)
+            _follow(loop, course, pace, config, log, line, save, asked, world)
     finally:
-        log.close()
-        torch.set_num_threads(threads)
+        if log is not None:
+            log.close()
+        torch.set_num_threads(before)
     done = config.train.model_copy(update={"steps": course.horizon.steps})
     prepared = prepared.with_config(config.model_copy(update={"train": done}))
-    return finish(folder, prepared, ema.model, device, course.seconds())
+    averaged = ema.model
+    if sharded:
+        averaged = build_model(config).to(device)
+        averaged.load_state_dict(whole(ema.tensors()))
+    return finish(folder, prepared, averaged, device, course.seconds(), world)
 
 
 def _follow(
@@ -140,12 +158,14 @@ def _follow(
     course: Course,
     pace: Pace | None,
     config: Config,
-    log: Log,
+    log: Log | None,
     line: Any,
     save: Callable[[int], None],
     asked: list[int],
+    world: World,
 ) -> None:
-    """Log, save now and then, and stop when asked."""
+    """Log, save now and then, and stop when asked: any process may be, all do."""
+    launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
     every, saved, horizon = config.train.log_every, time.monotonic(), course.horizon
     smooth = None
     for progress in loop:
@@ -154,25 +174,36 @@ def _follow(
         smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
         now = time.monotonic()
         moved = pace is not None and pace.check(progress.step, now)
+        if launcher is not None and os.getppid() != launcher:
+            asked.append(signal.SIGTERM)  # nobody is left who could end this process
+        due = now - saved > config.train.checkpoint_seconds
+        stop, moved, due, steps = world.vote(
+            asked[0] if asked else 0,
+            moved,
+            due if world.chief else 0,
+            horizon.steps if world.chief else 0,
+        )
+        horizon.steps = steps
         if moved or progress.step % every == 0 or progress.step == horizon.steps:
             speed = (progress.step - course.start) * config.train.batch / (now - course.begun)
-            log.write(
-                progress.step,
-                loss=sum(course.pending) / len(course.pending),
-                last_loss=loss,
-                lr=progress.rate,
-                gradient=progress.gradient,
-                skipped=progress.skipped,
-                items_per_second=round(speed, 1),
-                steps=horizon.steps,
-                seconds=round(course.seconds(), 2),
-            )
+            if log is not None:
+                log.write(
+                    progress.step,
+                    loss=sum(course.pending) / len(course.pending),
+                    last_loss=loss,
+                    lr=progress.rate,
+                    gradient=progress.gradient,
+                    skipped=progress.skipped,
+                    items_per_second=round(speed, 1),
+                    steps=horizon.steps,
+                    seconds=round(course.seconds(), 2),
+                )
             course.pending.clear()
             line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
-        if asked:
+        if stop:
             save(progress.step)
-            _stop(asked[0], progress.step, horizon.steps)
-        if now - saved > config.train.checkpoint_seconds:
+            _stop(stop, progress.step, horizon.steps)
+        if due:
             save(progress.step)
             saved = now
     save(horizon.steps)
@@ -186,13 +217,21 @@ def _stop(number: int, step: int, steps: int) -> None:
 
 @contextlib.contextmanager
 def signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted: the loop stops after its step; a second one at once."""
+    """Ctrl-C and SIGTERM are noted: the loop stops after its step; a later one at once.
+
+    Within a second it is the same request: a scheduler signals a process and its launcher, which
+    passes it on.
+    """
     asked: list[int] = []
+    first = 0.0
 
     def noted(number: int, frame: FrameType | None) -> None:
-        if asked:
+        nonlocal first
+        if asked and time.monotonic() - first > 1:
             raise KeyboardInterrupt
-        asked.append(number)
+        if not asked:
+            first = time.monotonic()
+            asked.append(number)
 
     before = {}
     with contextlib.suppress(ValueError):  # not the main thread: the caller's handlers stay
@@ -206,13 +245,24 @@ def signals() -> Iterator[list[int]]:
 
 
 def finish(
-    folder: pathlib.Path, prepared: Prepared, averaged: Model, device: torch.device, spent: float
+    folder: pathlib.Path,
+    prepared: Prepared,
+    averaged: Model,
+    device: torch.device,
+    spent: float,
+    world: World,
 ) -> Trained:
     """Write weights, model card, and last the manifest that makes the folder whole."""
     config = prepared.config
-    files.write_json(folder / "config.json", config.to_json())  # with the steps as they came out
-    files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
-    trained = Trained(
+
+    def write() -> None:
+        files.write_json(folder / "config.json", config.to_json())  # with the steps as they came
+        files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
+        write_card(folder, config, prepared.splits, spent)
+        files.write_manifest(folder, list(runfolder.READ))
+
+    world.lead(write)
+    return Trained(
         folder,
         config,
         averaged,
@@ -221,7 +271,3 @@ def finish(
         items=prepared.items,
         device=device,
     )
-
-    write_card(folder, config, prepared.splits, spent)
-    files.write_manifest(folder, list(runfolder.READ))
-    return trained

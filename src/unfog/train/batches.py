@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unfog.errors import DataError
 from unfog.maths.randomness import mix
+from unfog.train.share import Share
 
 
 @dataclass(frozen=True)
@@ -56,10 +57,12 @@ class Batches:
             [_order(self.seed, self.count, int(e))[places[epochs == e]] for e in np.unique(epochs)]
         )
 
-    def since(self, number: int) -> Iterator[Batch]:
-        """Batches number, number + 1, …"""
+    def since(self, number: int, share: Share | None = None) -> Iterator[Batch]:
+        """Batches number, number + 1, …; of each only a share where one is named."""
         while True:
             index = self.index(number)
+            if share is not None:
+                index = share.of(index)
             x, cond = self.fetch(index)
             yield Batch(index, x, cond)
             number += 1

@@ -15,6 +15,7 @@ from unfog.errors import ResourceError, RunError
 from unfog.model import files
 from unfog.model.ema import Ema
 from unfog.model.model import Model
+from unfog.train.parallel import full, sliced, whole
 
 KEPT = 2
 
@@ -33,21 +34,28 @@ def save(
     model: Model,
     ema: Ema,
     optimiser: torch.optim.Optimizer,
+    *,
+    write: bool = True,
     **facts: Any,
 ) -> Checkpoint:
     """Write checkpoints/step-N and drop all but the newest two. Raises ResourceError when the disk
     is full.
+
+    A model in slices is put together first, by all processes; `write` is for one of them.
     """
+    weights, average = whole(dict(model.state_dict())), whole(ema.tensors())
+    numbers, tensors = _optimiser_state(optimiser)
     home = run / "checkpoints"
-    home.mkdir(exist_ok=True)
     final = home / f"step-{step:08d}"
+    if not write:
+        return Checkpoint(final, step)
+    home.mkdir(exist_ok=True)
     draft = home / f".draft-{step:08d}-{os.getpid()}"
     shutil.rmtree(draft, ignore_errors=True)
     try:
         draft.mkdir()
-        numbers, tensors = _optimiser_state(optimiser)
-        files.write_tensors(draft / "model.safetensors", dict(model.state_dict()))
-        files.write_tensors(draft / "ema.safetensors", ema.tensors())
+        files.write_tensors(draft / "model.safetensors", weights)
+        files.write_tensors(draft / "ema.safetensors", average)
         files.write_tensors(draft / "optimiser.safetensors", tensors)
         files.write_json(draft / "state.json", {"step": step, "optimiser": numbers, **facts})
         names = ["model.safetensors", "ema.safetensors", "optimiser.safetensors", "state.json"]
@@ -96,14 +104,18 @@ def restore(
 ) -> dict[str, Any]:
     """Fill model, average and optimiser in place; returns the facts saved with them."""
     folder = checkpoint.folder
-    files.fill_module(model, files.read_tensors(folder / "model.safetensors"), folder)
-    files.fill_module(ema.model, files.read_tensors(folder / "ema.safetensors"), folder)
+    for module, name in ((model, "model"), (ema.model, "ema")):
+        read = files.read_tensors(folder / f"{name}.safetensors")
+        own = module.state_dict()
+        read = {n: sliced(v, own[n]) if n in own else v for n, v in read.items()}
+        files.fill_module(module, read, folder)
     facts = files.read_json(folder / "state.json")
     tensors = files.read_tensors(folder / "optimiser.safetensors")
     state: dict[int, dict[str, Any]] = {}
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
     for key, value in tensors.items():
         number, name = key.split(".", 1)
-        state.setdefault(int(number), {})[name] = value
+        state.setdefault(int(number), {})[name] = sliced(value, parameters[int(number)])
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
     return facts
@@ -114,5 +126,5 @@ def _optimiser_state(optimiser: torch.optim.Optimizer) -> tuple[list[str], dict[
     tensors = {}
     for number, entry in optimiser.state_dict()["state"].items():
         for name, value in entry.items():
-            tensors[f"{number}.{name}"] = torch.as_tensor(value)
+            tensors[f"{number}.{name}"] = full(torch.as_tensor(value))
     return sorted({key.split(".", 1)[1] for key in tensors}), tensors

@@ -17,7 +17,10 @@ from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
 from unfog.train.batches import Batches, to_device
+from unfog.train.dist import ALONE, World
+from unfog.train.parallel import norm_of, synchronised
 from unfog.train.schedule import Horizon, Schedule
+from unfog.train.share import Share
 
 if TYPE_CHECKING:
     from unfog.maths.couplings import Coupling
@@ -31,7 +34,9 @@ class Diverged(UnfogError):
 
 @dataclass(frozen=True)
 class Progress:
-    """What one update did. `loss` is 0-d, `losses` and `times` are (B,); all detached."""
+    """What one update did, in all processes together. `loss` is 0-d, `losses` and `times` are (B,);
+    all detached.
+    """
 
     step: int
     loss: Tensor
@@ -70,12 +75,13 @@ def train(
     ema: Ema | None = None,
     start: int = 0,
     clip: float = 1.0,
-    rank: int = 0,
+    world: World = ALONE,
     patience: int = 20,
 ) -> Iterator[Progress]:
-    """Update the model from step `start` to the horizon; noise depends on (seed, rank, step) only.
+    """Update the model from step `start` to the horizon; noise depends on (seed, step) only.
 
     A loss or gradient that is not finite leaves weights and average untouched and is counted.
+    Several processes share each batch, and what they do is what one would do with all of it.
 
     Args:
         horizon: the number of the last update; the caller may move it between updates.
@@ -88,19 +94,23 @@ def train(
     base = [group["lr"] for group in optimiser.param_groups]
     skipped = broken = 0
     model.train()
-    for step, batch in enumerate(batches.since(start), start):
+    share = world.share(batches.size)
+    losses_of = synchronised(Losses(model, objective), world)
+    taken = share if objective.coupling is None else None  # pairs are chosen in the whole batch
+    for step, batch in enumerate(batches.since(start, taken), start):
         if step >= horizon.steps:
             break
-        rng = BatchRng(seed, rank, step)
         factor = schedule.factor(step, horizon.steps)
         for group, rate in zip(optimiser.param_groups, base, strict=True):
             group["lr"] = rate * factor
         x, cond = to_device(batch.x, device), to_device(batch.cond, device)
-        losses, times = _losses(model, x, cond, objective, rng)
-        loss = losses.mean()
+        losses, times = losses_of(x, cond, BatchRng(seed, 0, step), share)
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(parameters, clip)
+        # gradients are averaged over processes, so each weighs by its share of the batch
+        (losses.mean() * (len(losses) * world.size / share.total)).backward()
+        norm = norm_of(nn.utils.clip_grad_norm_(parameters, clip))
+        (losses, times), norm = world.gather(share, torch.stack([losses.detach(), times]), norm)
+        loss = losses.mean()
         if bool(torch.isfinite(norm) & torch.isfinite(loss)):
             broken = 0
             optimiser.step()
@@ -115,8 +125,8 @@ def train(
                 )
         yield Progress(
             step=step + 1,
-            loss=loss.detach(),
-            losses=losses.detach(),
+            loss=loss,
+            losses=losses,
             times=times,
             rate=base[0] * factor,
             gradient=float(norm),
@@ -126,14 +136,38 @@ def train(
         group["lr"] = rate
 
 
-def _losses(
-    model: Model, x: Any, cond: dict[str, Tensor], objective: Objective, rng: BatchRng
-) -> tuple[Tensor, Tensor]:
-    z = None
-    conditions = getattr(model.net, "conditions", None)
-    if objective.coupling is not None:
-        z = objective.coupling.pair(x, model.path.prior(x, rng=rng), cond or None, rng=rng)
-    if cond and conditions is not None and objective.dropout > 0:
-        draw = rng.uniform(torch.empty(len(conditions.given), len(lead(x)), device=lead(x).device))
-        cond = dropout(cond, conditions.given, objective.dropout, draw)
-    return model.loss(x, cond or None, times=objective.times, weight=objective.weight, rng=rng, z=z)
+class Losses(nn.Module):
+    """The objective as a forward pass, which is where DDP and FSDP hook in."""
+
+    def __init__(self, model: Model, objective: Objective):
+        super().__init__()
+        self.model, self.objective = model, objective
+
+    def forward(
+        self, x: Any, cond: dict[str, Tensor], rng: BatchRng, share: Share
+    ) -> tuple[Tensor, Tensor]:
+        """Losses and times (b,) of this process's rows.
+
+        Args:
+            x, cond: those rows; with a coupling the whole batch.     rng: of the whole batch.
+        """
+        model, objective = self.model, self.objective
+        z = None
+        conditions = getattr(model.net, "conditions", None)
+        if objective.coupling is not None:
+            z = objective.coupling.pair(x, model.path.prior(x, rng=rng), cond or None, rng=rng)
+            x, z, cond = share.of(x), share.of(z), share.of(cond)
+        if cond and conditions is not None and objective.dropout > 0:
+            draw = rng.uniform(
+                torch.empty(len(conditions.given), share.total, device=lead(x).device)
+            )
+            mine = share.of(draw.T).T
+            cond = dropout(cond, conditions.given, objective.dropout, mine)
+        return model.loss(
+            x,
+            cond or None,
+            times=share.times(objective.times),
+            weight=objective.weight,
+            rng=share.rng(rng),
+            z=z,
+        )
