@@ -32,6 +32,7 @@ def launch(arguments: Sequence[str], processes: int) -> None:
     """
     if processes < 1:
         raise ArgumentError(f"--nproc is a number of processes, 1 or more; got {processes}")
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -39,8 +40,7 @@ def launch(arguments: Sequence[str], processes: int) -> None:
     _silence()
     cores = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     os.environ["OMP_NUM_THREADS"] = str(max(1, cores // processes))
-    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
-
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # stack traces of closed connections
     with tempfile.TemporaryDirectory(prefix="unfog-") as folder:
         config = LaunchConfig(
             min_nodes=1,
