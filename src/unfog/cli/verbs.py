@@ -148,6 +148,7 @@ def sample(
     eta: float | None = None,
     seed: int = 0,
     batch: int | None = None,
+    shard: str | None = None,
     overwrite: Flag = False,
     device: str = "auto",
     json: Json = False,
@@ -180,6 +181,9 @@ def sample(
         Sample i depends on seed and i only.
     batch
         How many at once; changes speed, not samples.
+    shard
+        i/n: only shard i, counted from 0, of n, into a folder of its own in OUT; one that is there
+            is skipped.
     overwrite
         Replace what is in OUT.
     device
@@ -190,10 +194,38 @@ def sample(
     from unfog.errors import ArgumentError
     from unfog.tasks.load import load
 
-    if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
+    if shard is not None and overwrite:
+        raise ArgumentError("a finished shard is never replaced; leave --overwrite out")
+    if shard is None and out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
         raise ArgumentError(f"{out} is there already; add --overwrite or name another")
     model = load(run, device=device)
     asked = _given(model, given or [], count)
+    if shard is not None:
+        from unfog.tasks.shards import draw_shard, parse_part
+
+        part, parts = parse_part(shard)
+        done = draw_shard(
+            model,
+            out,
+            count,
+            part,
+            parts,
+            given=asked,
+            scale=scale,
+            steps=steps,
+            solver=solver,
+            grid=grid,
+            eta=eta,
+            seed=seed,
+            batch=batch,
+        )
+        facts = {"out": str(done.folder), "first": done.first, "count": done.count}
+        if json:
+            return {**facts, "seed": seed, "sha256": done.sha256, "found": done.found}
+        there = " already" if done.found else ""
+        last = done.first + done.count - 1
+        print(f"samples {done.first} to {last} are in {done.folder}{there}", file=sys.stderr)
+        return None
     samples = model.sample(
         count,
         given=asked,

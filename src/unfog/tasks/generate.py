@@ -13,6 +13,7 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError, ResourceError
 from unfog.guide.cfg import cfg
+from unfog.maths.states import each
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import build_sampling
@@ -53,9 +54,23 @@ class Samples:
 
         return kinds[self.kind]
 
-    def save(self, out: str | pathlib.Path, *, overwrite: bool = False) -> pathlib.Path:
-        """Write the samples in the user's own format (or by the suffix of `out`: .npz, .npy)."""
+    def save(
+        self,
+        out: str | pathlib.Path,
+        *,
+        names: list[str] | None = None,
+        overwrite: bool = False,
+    ) -> pathlib.Path:
+        """Write the samples in the user's own format (or by the suffix of `out`: .npz, .npy).
+
+        Args:
+            names: of the files of a folder of images; their numbers where None.
+        """
         columns = {n: v for n, v in self.given.items() if any(one is not None for one in v)}
+        if names is not None:
+            return self._kind.save(
+                self.raw, out, columns=columns, names=names, origin=self.origin, overwrite=overwrite
+            )
         return self._kind.save(
             self.raw, out, columns=columns, origin=self.origin, overwrite=overwrite
         )
@@ -90,6 +105,7 @@ def generate(
     seed: int = 0,
     batch: int | None = None,
     first: int = 0,
+    rows: range | None = None,
     show: bool | None = None,
 ) -> Samples:
     """Draw `count` samples.
@@ -100,6 +116,8 @@ def generate(
         steps, solver, grid, eta: how to sample. The run's own choice where None, as for scale.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         batch: how many at once; chosen by size where None.
+        rows: which of the `count` to give back; all where None. They come out bit-equal to those
+            of a call for all, since whole batches are computed.
     """
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
@@ -112,10 +130,12 @@ def generate(
     cut = how.grid(path, how.steps)
     size = batch or _batch(model)
     parts: list[Tensor] = []
-    with bar(f"sampling {count}", count * how.steps, show=show) as line:
-        done = 0
-        while done < count:
-            stop = min(done + size, count)
+    rows = range(count) if rows is None else rows
+    begun, end = rows.start // size * size, min(count, -(-rows.stop // size) * size)
+    with bar(f"sampling {len(rows)}", (end - begun) * how.steps, show=show) as line:
+        done = begun
+        while done < end:
+            stop = min(done + size, end)
             piece = {name: value[done:stop] for name, value in cond.items()}
             asked = given is not None and any(v is not None for v in given.values())
             try:
@@ -127,7 +147,9 @@ def generate(
                     cut,
                     scale,
                     seed,
-                    lambda step, at=done, width=stop - done: line.to(at * how.steps + step * width),
+                    lambda step, at=done - begun, width=stop - done: line.to(
+                        at * how.steps + step * width
+                    ),
                 )
             except (torch.OutOfMemoryError, MemoryError) as error:
                 if stop - done == 1:
@@ -136,7 +158,9 @@ def generate(
                 continue
             parts.append(state)
             done = stop
-    state = torch.cat(parts)
+    mine = slice(rows.start - begun, rows.stop - begun)
+    state = each(lambda v: v[mine], torch.cat(parts))
+    cond = {name: value[rows.start : rows.stop] for name, value in cond.items()}
     values = {n: list(v) for n, v in model.borders.given.decode(cond).items()}
     return Samples(
         raw=model.borders.codec.decode(state),
@@ -179,3 +203,20 @@ def _batch(model: Trained) -> int:
     """Samples at once: about 4 million numbers of state, at most 512."""
     entries = int(np.prod(model.config.shape))
     return max(1, min(512, 4_000_000 // max(1, entries * 16)))
+
+
+def shard_rows(model: Trained, count: int, batch: int | None, part: int, parts: int) -> range:
+    """The samples of shard `part`, counted from 0: about a `parts`-th of `count`, contiguous.
+
+    Shards end where batches end, unless there are fewer batches than shards.
+    """
+    if not 0 <= part < parts or parts > count:
+        raise ArgumentError(
+            f"{count} samples have shards 0/n to (n - 1)/n, n at most {count}; got {part}/{parts}"
+        )
+    size = batch or _batch(model)
+    batches = -(-count // size)
+    if batches < parts:
+        return range(part * count // parts, (part + 1) * count // parts)
+    ends = [min(count, i * batches // parts * size) for i in (part, part + 1)]
+    return range(*ends)
