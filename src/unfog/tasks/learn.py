@@ -176,28 +176,17 @@ def _follow(
         moved = pace is not None and pace.check(progress.step, now)
         if launcher is not None and os.getppid() != launcher:
             asked.append(signal.SIGTERM)  # nobody is left who could end this process
-        due = now - saved > config.train.checkpoint_seconds
-        stop, moved, due, steps = world.vote(
+        late = now - saved > config.train.checkpoint_seconds
+        stop, changed, due, horizon.steps = world.vote(
             asked[0] if asked else 0,
             moved,
-            due if world.chief else 0,
+            late and world.chief,
             horizon.steps if world.chief else 0,
         )
-        horizon.steps = steps
-        if moved or progress.step % every == 0 or progress.step == horizon.steps:
+        if changed or progress.step % every == 0 or progress.step == horizon.steps:
             speed = (progress.step - course.start) * config.train.batch / (now - course.begun)
             if log is not None:
-                log.write(
-                    progress.step,
-                    loss=sum(course.pending) / len(course.pending),
-                    last_loss=loss,
-                    lr=progress.rate,
-                    gradient=progress.gradient,
-                    skipped=progress.skipped,
-                    items_per_second=round(speed, 1),
-                    steps=horizon.steps,
-                    seconds=round(course.seconds(), 2),
-                )
+                _write(log, progress, course, loss, speed)
             course.pending.clear()
             line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
         if stop:
@@ -207,6 +196,20 @@ def _follow(
             save(progress.step)
             saved = now
     save(horizon.steps)
+
+
+def _write(log: Log, progress: Progress, course: Course, loss: float, speed: float) -> None:
+    log.write(
+        progress.step,
+        loss=sum(course.pending) / len(course.pending),
+        last_loss=loss,
+        lr=progress.rate,
+        gradient=progress.gradient,
+        skipped=progress.skipped,
+        items_per_second=round(speed, 1),
+        steps=course.horizon.steps,
+        seconds=round(course.seconds(), 2),
+    )
 
 
 def _stop(number: int, step: int, steps: int) -> None:

@@ -112,7 +112,7 @@ def draw_shard(
         draft = home / f".{folder.name}-draft-{_worker()}"
         try:
             _write(samples, draft, rows)
-            facts = {"first": rows.start, "count": len(rows), "seed": seed}
+            facts: dict[str, Any] = {"first": rows.start, "count": len(rows), "seed": seed}
             facts |= {"given": _plain(how)["given"], "device": str(model.device)}
             facts |= {"threads": torch.get_num_threads(), "torch": torch.__version__}
             _commit(draft, folder, facts)

@@ -42,7 +42,7 @@ def shard(model: Any, world: World) -> None:
         raise ArgumentError(
             f"weights outside the net can't be cut into slices: {outside[:3]}; use train.shard=ddp"
         )
-    # a net may end in a reshape; the objective changes nothing in place, which is what this is about
+    # it warns of answers that are views and would be changed in place; the objective changes none
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
     mesh = init_device_mesh(next(model.parameters()).device.type, (world.size,))
     for child in model.net.modules():
