@@ -96,7 +96,7 @@ def test_losses_and_gradients_of_shares_are_those_of_the_batch(coupling):
     for p in net.parameters():
         torch.nn.init.normal_(p, std=0.3)
     model = Model(net, Linear(), targets.make("velocity"))
-    objective = Objective(Uniform(), weights.make("uniform"), coupling, dropout=0.5)
+    objective = Objective(Uniform(), weights.make("unit"), coupling, dropout=0.5)
     losses_of = Losses(model, objective)
     x, cond = torch.randn(TOTAL, 2), {"label": torch.arange(TOTAL) % 3}
 
