@@ -113,7 +113,7 @@ class TableNet(nn.Module):
         x = self._into(x_t)
         for block in self.blocks:
             x = block(x, vector)
-        return self._out(self.last(normed(x, *self.modulation(vector))).float(), x_t)
+        return self._out(self.last(normed(x, *self.modulation(vector))).to(vector.dtype), x_t)
 
     def _into(self, x_t: Mapping[str, Tensor]) -> Tensor:
         numbers = [x_t[name] for name, spec in self.fields.items() if spec["type"] == "number"]
