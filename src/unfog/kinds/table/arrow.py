@@ -44,7 +44,7 @@ def column_of(name: str, chunks: Any) -> Column:
         spec |= {"arrow": f"timestamp[{kind.unit}]", "zone": kind.tz}
         chunks = pc.cast(chunks, pa.timestamp(kind.unit))
     kind = chunks.type
-    if types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind):
+    if str(kind) in ("string", "large_string", "string_view"):
         texts = chunks.to_numpy().astype(object)
         if not there.any():
             remarks.append("no cell is known")
@@ -63,23 +63,11 @@ def _filled(chunks: Any) -> np.ndarray:
     import pyarrow.compute as pc
 
     if chunks.null_count:
-        zero = pa.scalar(False) if pa.types.is_boolean(chunks.type) else pa.scalar(0)
-        chunks = pc.fill_null(chunks, pc.cast(zero, chunks.type) if _plain(chunks) else _zero(chunks))
+        zero: Any = pa.scalar(False)
+        if not pa.types.is_boolean(chunks.type):
+            zero = pa.scalar(0, pa.int64()).cast(chunks.type)
+        chunks = pc.fill_null(chunks, zero)
     return chunks.to_numpy()
-
-
-def _plain(chunks: Any) -> bool:
-    from pyarrow import types
-
-    return types.is_boolean(chunks.type) or types.is_integer(chunks.type) or types.is_floating(
-        chunks.type
-    )
-
-
-def _zero(chunks: Any) -> Any:
-    import pyarrow as pa
-
-    return pa.scalar(0, pa.int64()).cast(chunks.type)
 
 
 def _category(name: str, chunks: Any, there: np.ndarray) -> Column:
@@ -92,7 +80,9 @@ def _category(name: str, chunks: Any, there: np.ndarray) -> Column:
         joined = pa.array([], chunks.type)
     words = joined.dictionary.to_pylist()
     if any(isinstance(word, dict | list | bytes) for word in words):
-        raise DataError(f"column {name!r} has categories of type {joined.dictionary.type}; use text")
+        raise DataError(
+            f"column {name!r} has categories of type {joined.dictionary.type}; use text"
+        )
     texts = np.array([None, *(None if word is None else str(word) for word in words)], object)
     codes = joined.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
     values = texts[codes + 1]

@@ -100,9 +100,7 @@ def written(values: np.ndarray, spelling: Mapping[str, Any]) -> list[str]:
     if parts == 0:
         return dates
     sep, zone = spelling.get("sep", " "), spelling.get("zone", "")
-    return [
-        date + sep + _clock(m, parts, digits) + zone for date, m in zip(dates, micro.tolist())
-    ]
+    return [date + sep + _clock(m, parts, digits) + zone for date, m in zip(dates, micro.tolist())]
 
 
 def _parts(words: Any, pattern: str) -> dict[str, np.ndarray]:

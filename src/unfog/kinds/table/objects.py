@@ -65,9 +65,7 @@ def of_array(column: str, values: np.ndarray, present: np.ndarray | None = None)
     raise DataError(f"column {column!r} holds {values.dtype} values, which a table can't learn")
 
 
-def _integers(
-    column: str, values: np.ndarray, there: np.ndarray, spec: dict[str, Any]
-) -> Column:
+def _integers(column: str, values: np.ndarray, there: np.ndarray, spec: dict[str, Any]) -> Column:
     if values.dtype == np.uint64 and (values[there] > np.iinfo(np.int64).max).any():
         texts = np.array([str(one) for one in values.tolist()], dtype=object)
         return Column(Cells(texts, there), spec, ["integers beyond 64 bits are taken as text"])
@@ -136,8 +134,10 @@ def of_objects(column: str, values: Sequence[Any], spec: dict[str, Any] | None =
         filled, remarks = _numbers(known)
     else:
         filled = _times(column, known, family, spec)
-    whole = np.full(len(values), None, object) if filled.dtype == object else np.zeros(
-        len(values), dtype=filled.dtype
+    whole = (
+        np.full(len(values), None, object)
+        if filled.dtype == object
+        else np.zeros(len(values), dtype=filled.dtype)
     )
     whole[there] = filled
     if filled.dtype == np.float64:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +12,10 @@ from unfog.errors import DataError
 from unfog.kinds.table.cells import Cells
 from unfog.kinds.table.dates import Moments, durations, moments, written
 
-MISSING = (
-    *("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None", "?"),
-)
+MISSING = (*("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None", "?"),)
 LABELS = frozenset({"category", "class", "ordinal", "identifier", "id", "text", "string"})
 NUMBERS = frozenset({"number", "continuous", "float", "integer", "int"})
+NARROW = {"float32", "Float32", "float"}  # numpy's, pandas' and Arrow's word for 32 bits
 ALMOST = 0.99  # from this share of numbers on, what isn't one is taken for a mistake
 PLAIN = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 INFINITE = r"^(?i:[+-]?inf(inity)?)$"
@@ -93,6 +92,7 @@ def understand(
     Raises: DataError with row and value for a number that isn't finite, and for the few values of a
         column that are no numbers (dates) where at least 99 % are.
     """
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     coded = texts.dictionary_encode()
@@ -114,8 +114,6 @@ def understand(
         return Spelt(Cells(empty, present), {"as": "nothing"}, ["no cell is known"], absent)
     rows = np.full(len(words), len(codes), dtype=np.int64)
     np.minimum.at(rows, codes, np.arange(len(codes)))
-    import pyarrow as pa
-
     known = _Words(column, trimmed.filter(pa.array(~gone)), counts[~gone], rows[~gone], delimiter)
     read = _typed(known, said)
     if read is None:
@@ -124,6 +122,9 @@ def understand(
     if values.dtype == object:
         values[:] = None
     values[~gone] = read.values
+    usual = max(absent, key=lambda word: absent[word], default="")
+    if usual in MISSING:
+        read.spelling["missing"] = usual
     return Spelt(Cells(values[codes], present), read.spelling, read.remarks, absent)
 
 
@@ -240,8 +241,10 @@ def _marks(style: tuple[str, str], words: _Words) -> dict[str, str]:
     """What of a style is to be written again."""
     mark, between = style
     marks = {"decimal": ","} if mark == "," else {}
-    if between and words.match(rf"\d[{between}]\d{{3}}([,.]|$)").any() and (
-        mark == "." or words.match(r"\d\.\d").any()
+    if (
+        between
+        and words.match(rf"\d[{between}]\d{{3}}([,.]|$)").any()
+        and (mark == "." or words.match(r"\d\.\d").any())
     ):
         marks["thousands"] = between
     return marks
@@ -316,31 +319,38 @@ def _kept(raw: Any, words: _Words, said: str | None) -> _Read:
     return _Read(texts, {"as": "text"}, remarks)
 
 
-def texts(cells: Cells, spelling: dict[str, Any]) -> list[str]:
-    """N texts of one column, in the spelling it was read in; "" where a cell is missing.
+def texts(cells: Cells, spec: Mapping[str, Any], *, plain: bool = True) -> list[str]:
+    """N texts of one column, in the spelling that it was read in.
 
     Floats get the decimals that the column had (at least its fewest, at most its most), or as many
     as it takes to read the same number again where it had none.
+
+    Args:
+        spec: the column's entry in `Items.origin["columns"]`.
+        plain: write 1234.5 even where the column was written 1.234,5.
     """
-    known = cells.known()
+    known, spelt = cells.known(), "as" in spec
     kind = known.dtype.kind
     if kind == "b":
-        words = (spelling.get("false", "False"), spelling.get("true", "True"))
+        words = (spec.get("false", "False"), spec.get("true", "True"))
         done = [words[truth] for truth in known.tolist()]
     elif kind in "Mm":
-        done = written(known, spelling)
+        zoned = {"parts": 3, "zone": "Z"} if "zone" in spec else {}
+        done = written(known, spec if spelt else zoned)
+    elif kind == "f" and NARROW & {spec.get("dtype"), spec.get("arrow")}:
+        done = [str(one) for one in known.astype(np.float32)]
     elif kind in "fi":
-        done = _digits(known.tolist(), spelling)
+        done = _digits(known.tolist(), spec, plain)
     else:
         done = [str(one) for one in known]
-    whole = np.full(len(cells), "", dtype=object)
+    whole = np.full(len(cells), spec.get("missing", ""), dtype=object)
     whole[cells.present] = done
     return whole.tolist()
 
 
-def _digits(numbers: list[Any], spelling: dict[str, Any]) -> list[str]:
-    fewest, most = spelling.get("decimals", (0, None))
-    between = "," if "thousands" in spelling else ""
+def _digits(numbers: list[Any], spec: Mapping[str, Any], plain: bool) -> list[str]:
+    fewest, most = spec.get("decimals", (0, None))
+    between = "," if "thousands" in spec and not plain else ""
     done = []
     for number in numbers:
         if isinstance(number, int):
@@ -353,9 +363,7 @@ def _digits(numbers: list[Any], spelling: dict[str, Any]) -> list[str]:
                 whole, _, digits = text.partition(".")
                 digits = digits.rstrip("0").ljust(fewest, "0")
                 text = f"{whole}.{digits}" if digits else whole
-            if float(text.replace(",", "")) == 0:
-                text = text.lstrip("-")
         done.append(text)
-    if spelling.get("decimal") == ",":
+    if spec.get("decimal") == "," and not plain:
         done = [text.translate({44: 46, 46: 44}) for text in done]
     return done
