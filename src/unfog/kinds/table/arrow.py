@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import Any
 
 import numpy as np
@@ -9,6 +11,8 @@ import numpy as np
 from unfog.errors import DataError
 from unfog.kinds.table.cells import Cells
 from unfog.kinds.table.objects import Column, of_array
+
+NUMBERS = re.compile(r"[Uu]?[Ii]nt\d+|[Ff]loat(16|32|64)")  # of numpy, and pandas' nullable twins
 
 
 def column_of(name: str, chunks: Any) -> Column:
@@ -84,8 +88,8 @@ def _category(name: str, chunks: Any, there: np.ndarray) -> Column:
             f"column {name!r} has categories of type {joined.dictionary.type}; use text"
         )
     texts = np.array([None, *(None if word is None else str(word) for word in words)], object)
-    codes = joined.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
-    values = texts[codes + 1]
+    codes = joined.indices.fill_null(0).to_numpy(zero_copy_only=False).astype(np.int64)
+    values = texts[np.where(there, codes + 1, 0)]
     spec = {
         "arrow": "dictionary",
         "of": str(joined.dictionary.type),
@@ -110,15 +114,20 @@ def column_back(cells: Cells, spec: dict[str, Any]) -> Any:
         return _as(pa.array(known, pa.string()), spec)
     array = pa.array(cells.values, mask=gone)
     if "zone" in spec and cells.values.dtype.kind == "M":
-        return array.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp("us", spec["zone"]))
+        unit = array.type.unit if "arrow" not in spec else pa.type_for_alias(spec["arrow"]).unit
+        return array.cast(pa.timestamp("us", "UTC")).cast(pa.timestamp(unit, spec["zone"]))
     return _as(array, spec)
 
 
 def _as(array: Any, spec: dict[str, Any]) -> Any:
-    """The array in the type that its column had, or as it is where a value doesn't fit that type."""
+    """The array in the type that its column had, or as it is where a value doesn't fit."""
     import pyarrow as pa
 
     said = str(spec.get("arrow", ""))
+    if not said and NUMBERS.fullmatch(str(spec.get("dtype", ""))):
+        said = str(spec["dtype"]).lower()
+    if spec.get("python") == "date":
+        said = "date32[day]"
     if not said or said.startswith(("decimal", "time32", "time64", "dictionary")):
         return array
     try:
@@ -135,8 +144,7 @@ def _dictionary(known: list[Any], spec: dict[str, Any]) -> Any:
     places = {word: i for i, word in enumerate(words)}
     codes = pa.array([None if one is None else places[one] for one in known], pa.int32())
     texts = pa.array(words, pa.string())
-    try:
+    # Categories that aren't text and can't be read from it stay text.
+    with contextlib.suppress(ValueError, pa.ArrowException):
         texts = texts.cast(pa.type_for_alias(str(spec.get("of", "string"))))
-    except (ValueError, pa.ArrowException):
-        pass  # categories that aren't text and can't be read from it stay text
     return pa.DictionaryArray.from_arrays(codes, texts, ordered=bool(spec.get("ordered")))

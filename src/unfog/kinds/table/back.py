@@ -78,8 +78,8 @@ def _series(cells: Cells, spec: Mapping[str, Any]) -> Any:
     if "categories" in spec and kind == "O":
         return _category(cells, spec)
     if kind == "O":
-        texts = np.where(cells.present, cells.values, None).tolist()
-        dtype = _wanted(spec, "string")
+        texts = [text if there else None for text, there in zip(cells.values, cells.present)]
+        dtype = _wanted(spec, "")
         if dtype == "object" or all(text is None for text in texts):
             return pd.Series(texts, dtype=object)
         return _as(pd.Series(texts), dtype)
@@ -97,9 +97,10 @@ def _series(cells: Cells, spec: Mapping[str, Any]) -> Any:
         return plain.astype(object).where(cells.present, None)
     if wanted.startswith("float"):
         return plain.astype(wanted)
-    # A numpy dtype has no missing cells; its nullable twin has the same name, spelt otherwise.
-    twin = wanted if wanted[0].isupper() or wanted == "boolean" else wanted.title()
-    return _as(plain, twin.replace("Ui", "UI").replace("Bool", "boolean"))
+    if wanted in np.sctypeDict:  # numpy has no missing cells; its nullable twins do
+        wanted = np.dtype(wanted).name
+        wanted = "boolean" if wanted == "bool" else wanted.title().replace("Ui", "UI")
+    return _as(plain, wanted)
 
 
 def _wanted(spec: Mapping[str, Any], natural: str) -> str:
@@ -114,7 +115,7 @@ def _wanted(spec: Mapping[str, Any], natural: str) -> str:
 
 def _as(series: Any, dtype: str) -> Any:
     """The series in a dtype, or as it is where a value doesn't fit or the dtype isn't known."""
-    if dtype in ("string", str(series.dtype)) and series.dtype != object:
+    if dtype in ("", str(series.dtype)):
         return series
     try:
         done = series.astype(dtype)

@@ -26,9 +26,9 @@ def from_memory(source: Any, limit: int | None = None) -> tuple[str, Columns, li
     Raises: DataError for names that occur twice, names in several levels, nested or mixed values.
     """
     package = library(source)
-    if package == "pandas" and hasattr(source, "columns"):
+    if package == "pandas" and hasattr(type(source), "columns"):
         return "pandas", *_pandas(source if limit is None else source.head(limit))
-    if package == "polars" and hasattr(source, "columns"):
+    if package == "polars" and hasattr(type(source), "columns"):
         source = source.collect() if hasattr(source, "collect") else source
         return "polars", *_polars(source if limit is None else source.head(limit))
     if package == "pyarrow" and hasattr(source, "column_names"):
@@ -42,8 +42,8 @@ def from_memory(source: Any, limit: int | None = None) -> tuple[str, Columns, li
     if isinstance(source, Sequence) and source and all(isinstance(r, Mapping) for r in source):
         return "records", *_records(source[:limit])
     raise DataError(
-        f"a {type(source).__name__} is no table; give a .csv, .tsv or .parquet file, a DataFrame of "
-        "pandas or polars, a pyarrow.Table, a dict of lists or a list of dicts"
+        f"a {type(source).__name__} is no table; give a .csv, .tsv or .parquet file, a DataFrame "
+        "of pandas or polars, a pyarrow.Table, a dict of lists or a list of dicts"
     )
 
 
@@ -72,11 +72,10 @@ def _polars(frame: Any) -> tuple[Columns, list[str]]:
     except Exception as error:  # polars has its own exceptions for Python objects
         raise DataError(f"the polars frame can't be read ({error}); give plain columns") from error
     columns, notes = from_arrow(table)
-    for (name, column), dtype in zip(columns.items(), frame.dtypes):
-        if type(dtype).__name__ in ("Enum", "Categorical") or str(dtype) == "Categorical":
-            columns[name].spec["polars"] = (
-                "Enum" if str(dtype).startswith("Enum") else "Categorical"
-            )
+    for column, dtype in zip(columns.values(), frame.dtypes):
+        own = type(dtype).__name__
+        if own in ("Enum", "Categorical"):
+            column.spec["polars"] = own
     return columns, notes
 
 

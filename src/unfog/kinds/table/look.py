@@ -70,7 +70,7 @@ def look(
 def _panel(axes: Any, name: str, cells: Cells, other: Cells | None) -> None:
     known = cells.known()
     behind = None if other is None or other.values.dtype != known.dtype else other.known()
-    title = name if len(name) <= 28 else f"{name[:27]}…"
+    title = _short(name, 28)
     gone = [1 - c.present.mean() for c in (cells, other) if c is not None]
     if any(gone):
         title += f"\n{_percent(gone[0])} missing"
@@ -109,16 +109,20 @@ def _bars(axes: Any, known: np.ndarray, behind: np.ndarray | None) -> None:
     lead = real_words or words
     first = lead[:BARS] if len(lead) > BARS + 1 else lead[: BARS + 1]
     ours, real = dict(zip(words, shares)), dict(zip(real_words, real_shares))
-    rows = [(_short(w), ours.get(w, 0.0), real.get(w, 0.0)) for w in first]
+    rows: list[tuple[str, float, float]] = [
+        (_short(w), ours.get(w, 0.0), real.get(w, 0.0)) for w in first
+    ]
     count = len({*words, *real_words}) - len(first)
     if count:
-        sums = [1 - sum(row[i] for row in rows) for i in (1, 2)]
-        rows.append((f"{count} others", max(sums[0], 0.0), max(sums[1], 0.0)))
-    places = np.arange(len(rows))[::-1]
+        rest = [max(1 - sum(shares), 0.0) for shares in list(zip(*rows))[1:]]
+        rows.append((f"{count} others", rest[0], rest[1]))
+    places = max(len(rows), 4) - 1 - np.arange(len(rows))
     if behind is not None:
         axes.barh(places, [row[2] for row in rows], height=0.9, color=BEHIND)
     axes.barh(places, [row[1] for row in rows], height=0.9 if behind is None else 0.45, color=FRONT)
     axes.set_yticks(places, [row[0] for row in rows], fontsize=6 if len(rows) > 8 else 7)
+    axes.set_ylim(-0.6, max(len(rows), 4) - 0.4)  # two bars are as thick as four
+    axes.locator_params(axis="x", nbins=4)
     axes.xaxis.set_major_formatter(_share_ticks())
 
 
@@ -129,15 +133,16 @@ def _shares(known: np.ndarray) -> tuple[list[str], list[float]]:
     return words[order].tolist(), (counts[order] / max(len(known), 1)).tolist()
 
 
-def _short(word: str) -> str:
-    word = " ".join(word.split()).replace("$", r"\$")
-    return word if len(word) <= 16 else f"{word[:15]}…"
+def _short(word: str, most: int = 16) -> str:
+    word = " ".join(word.split())
+    word = word if len(word) <= most else f"{word[: most - 1]}…"
+    return word.replace("$", r"\$")  # no mathematics
 
 
 def _share_ticks() -> Any:
-    from matplotlib.ticker import PercentFormatter
+    from matplotlib.ticker import FuncFormatter
 
-    return PercentFormatter(1.0, decimals=None)
+    return FuncFormatter(lambda share, _: f"{100 * share:.3g} %")
 
 
 def _histogram(axes: Any, known: np.ndarray, behind: np.ndarray | None) -> float:
@@ -190,7 +195,7 @@ def _numbers(
     else:
         axes.ticklabel_format(axis="x", style="sci", scilimits=(-3, 5))
         axes.xaxis.get_offset_text().set_fontsize(7)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=5, integer=kind == "i")
     plain = [
         None if part is None else part.astype(np.int64 if kind in "Mm" else np.float64) / per
         for part in (known, behind)

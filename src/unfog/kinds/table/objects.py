@@ -174,7 +174,7 @@ def _family(column: str, values: Sequence[Any], there: np.ndarray) -> str:
 
 
 def _numbers(known: Sequence[Any]) -> tuple[np.ndarray, list[str]]:
-    remarks = []
+    remarks: list[str] = []
     if all(isinstance(one, int | np.integer) for one in known):
         whole = [int(one) for one in known]
         if all(-(2**63) <= one < 2**63 for one in whole):

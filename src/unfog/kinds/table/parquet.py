@@ -1,4 +1,4 @@
-"""Parquet files read with every check there is: sizes before reading, page checksums while reading."""
+"""Parquet read with every check there is: sizes before, page checksums while reading."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def read_parquet(path: Path, limit: int | None = None) -> tuple[Any, list[str]]:
     except (pa.ArrowException, OSError, ValueError, MemoryError, OverflowError) as error:
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"{path}: not a readable Parquet file ({said}); it is damaged or of another type: write "
-            "it again"
+            f"{path}: not a readable Parquet file ({said}); it is damaged or of another type: "
+            "write it again"
         ) from error
     notes = []
     index = [name for name in table.column_names if re.fullmatch(r"__index_level_\d+__", name)]

@@ -65,8 +65,9 @@ class _Words:
         """The error for the first row with a bad word."""
         at = np.flatnonzero(bad)[np.argmin(self.rows[bad])]
         return DataError(
-            f"row {self.rows[at] + 1} of column {self.column!r} is {self.trimmed[int(at)].as_py()!r}"
-            f" {what} (rows are counted from 1 below the names); {fix}"
+            f"row {self.rows[at] + 1} of column {self.column!r} is "
+            f"{self.trimmed[int(at)].as_py()!r} {what} (rows are counted from 1 below the "
+            f"names); {fix}"
         )
 
 
@@ -146,7 +147,7 @@ def _prose(words: np.ndarray, counts: np.ndarray) -> bool:
 
 
 def _typed(words: _Words, said: str | None) -> _Read | None:
-    """The first reading that fits all words, else None. Raises DataError for one that nearly fits."""
+    """The first reading that fits all words, else None. Raises DataError if one nearly fits."""
     if said in ("text", "string"):
         return None
     lower = [word.lower() for word in words.trimmed.to_pylist()] if len(words.rows) <= 8 else ["-"]
@@ -168,22 +169,20 @@ def _truth(words: _Words) -> _Read:
     """Columns of true and false, with the spelling of each."""
     values = np.array([word.lower() == "true" for word in words.trimmed.to_pylist()])
     spelling: dict[str, Any] = {"as": "truth"}
-    for truth in (True, False):
+    for truth, word in ((True, "true"), (False, "false")):
         ours = np.flatnonzero(values == truth)
         if len(ours):
             best = ours[np.argmax(words.counts[ours])]
-            spelling[str(truth).lower()] = words.trimmed[int(best)].as_py()
-    for truth, other in (("true", "false"), ("false", "true")):
-        if truth not in spelling:
-            like = spelling[other]
-            spelling[truth] = (
-                truth.upper() if like.isupper() else truth if like.islower() else truth.title()
-            )
+            spelling[word] = words.trimmed[int(best)].as_py()
+    for word, other in (("true", "false"), ("false", "true")):
+        like = spelling.get(word, spelling.get(other, ""))
+        alike = word.upper() if like.isupper() else word if like.islower() else word.title()
+        spelling.setdefault(word, alike)
     return _Read(values, spelling)
 
 
 def _style(words: _Words) -> tuple[tuple[str, str], np.ndarray]:
-    """The way of writing numbers that fits all words, or most cells, and the words that follow it."""
+    """The way of writing numbers that fits all words, or most cells, and what follows it."""
     infinite = words.match(INFINITE)
     plain = words.match(PLAIN)
     commas = words.match(r"\d,\d")
@@ -229,7 +228,7 @@ def _numbers(words: _Words, style: tuple[str, str], said: str | None) -> _Read |
             "and not finite",
             f"leave the cell empty, or declare the column: types={{{words.column!r}: 'category'}}",
         )
-    spelling = {"as": "number", **_marks(style, words)}
+    spelling: dict[str, Any] = {"as": "number", **_marks(style, words)}
     texts = plain.to_pylist()
     if not any("e" in one or "E" in one for one in texts):
         digits = [len(one.partition(".")[2]) for one in texts]
