@@ -63,7 +63,7 @@ def _typed(name: str, cells: Cells, dtype: np.dtype) -> Cells:
     if cells.values.dtype == dtype:
         return cells
     if not cells.present.any():
-        filler = "" if dtype == object else 0
+        filler = "" if dtype.kind == "O" else 0
         return Cells(np.full(len(cells), filler).astype(dtype), cells.present)
     kinds = (cells.values.dtype.kind, dtype.kind)
     values = np.where(cells.present, cells.values, cells.known()[0])
@@ -75,7 +75,8 @@ def _typed(name: str, cells: Cells, dtype: np.dtype) -> Cells:
             return Cells(values.astype(np.int64), cells.present)
         row = int(np.flatnonzero(odd)[0])
         raise DataError(
-            f"column {name!r} holds {values[row]} in row {row}, and held whole numbers in training; "
+            f"column {name!r} holds {values[row]} in row {row}, and held whole numbers in "
+            "training; "
             "correct it, or fit again"
         )
     found = WORDS.get(kinds[0], cells.values.dtype.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,30 +65,17 @@ class Quantiles:
         sharp = SHARP * np.maximum(spread, np.abs(x - np.median(values)))
         apart = spike[1:] | spike[:-1] | _leaps(x, z, sharp)
         fine = np.minimum(sharp, width / 4) if width else sharp
-        runs = np.flatnonzero(np.r_[True, apart, True])
         wanted = _knots(z, len(values))
-        edges, left, right = [], [], []
-        for a, b in zip(runs[:-1], runs[1:]):
+        pieces = []
+        for a, b in itertools.pairwise(np.flatnonzero(np.r_[True, apart, True])):
             if spike[a]:
-                scores, numbers = bounds[[a, b]], x[[a, a]]
+                pieces.append((bounds[[a, b]], x[[a, a]]))
             else:
-                inside = np.r_[a, a + 1 + np.flatnonzero(wanted[a + 1 : b - 1]), b - 1][: b - a]
-                scores, numbers = z[inside], x[inside]
-                if a > 0:
-                    room = [(x[a] - x[a - 1]) / 2, fine[a] * (z[a] - bounds[a]) / _error(z[a])]
-                    reach = max(width / 2, min([*room, *(np.diff(x[a:b][:2]) / 2)]))
-                    scores, numbers = np.r_[bounds[a], scores], np.r_[x[a] - reach, numbers]
-                if b < len(x):
-                    end = b - 1
-                    room = [(x[b] - x[end]) / 2, fine[end] * (bounds[b] - z[end]) / _error(z[end])]
-                    reach = max(width / 2, min([*room, *(np.diff(x[a:b][-2:]) / 2)]))
-                    scores, numbers = np.r_[scores, bounds[b]], np.r_[numbers, x[end] + reach]
-            edges.append(scores[:-1])
-            left.append(numbers[:-1])
-            right.append(numbers[1:])
-        edges.append(scores[-1:])
-        slopes = _slopes(x, z, spike)
-        return cls(*(np.concatenate(part) for part in (edges, left, right)), slopes, walls)
+                pieces.append(_run(x, z, bounds, fine, wanted, a, b, width))
+        edges = np.concatenate([*(scores[:-1] for scores, _ in pieces), pieces[-1][0][-1:]])
+        left = np.concatenate([numbers[:-1] for _, numbers in pieces])
+        right = np.concatenate([numbers[1:] for _, numbers in pieces])
+        return cls(edges, left, right, _slopes(x, z, spike), walls)
 
     def into(self, x: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Numbers → scores.
@@ -224,6 +212,39 @@ def _knots(z: np.ndarray, n: int) -> np.ndarray:
     wanted[np.minimum(np.searchsorted(z, even), len(z) - 1)] = True
     wanted[:10] = wanted[-10:] = True
     return wanted
+
+
+def _run(
+    x: np.ndarray,
+    z: np.ndarray,
+    bounds: np.ndarray,
+    fine: np.ndarray,
+    wanted: np.ndarray,
+    a: int,
+    b: int,
+    width: float,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Knots (scores, numbers) of the ordinary numbers x[a:b] between two leaps or spikes.
+
+    At a side that is no end of the column it reaches out to the probability that the outermost
+    number owns: half-way to its neighbours at most, and no further than float32 keeps it sharp.
+    """
+    inside = np.r_[a, a + 1 + np.flatnonzero(wanted[a + 1 : b - 1]), b - 1][: b - a]
+    scores, numbers = z[inside], x[inside]
+    for own, other, bound, way in ((a, a - 1, a, -1), (b - 1, b, b, 1)):
+        if not 0 <= other < len(x):
+            continue
+        room = [
+            abs(x[own] - x[other]) / 2,
+            fine[own] * abs(bounds[bound] - z[own]) / _error(z[own]),
+        ]
+        if b - a > 1:
+            room.append(abs(x[own] - x[own - way]) / 2)
+        reach = x[own] + way * max(width / 2, min(room))
+        place = 0 if way < 0 else len(scores)
+        scores = np.insert(scores, place, bounds[bound])
+        numbers = np.insert(numbers, place, reach)
+    return scores, numbers
 
 
 def _slopes(x: np.ndarray, z: np.ndarray, spike: np.ndarray) -> tuple[float, float]:
