@@ -1,4 +1,4 @@
-"""A table on trial: samples, held-out and training rows in one coding, and the metrics' registry."""
+"""A table on trial: samples, held-out and training rows in one coding; the registry of metrics."""
 
 from __future__ import annotations
 

@@ -96,9 +96,9 @@ def _suggested(cells: Cells) -> str:
     distinct = len(set(known.tolist()))
     if distinct < 2:
         return "skip" if len(known) in (0, len(cells)) else "category"
-    if dtype == object:
+    if dtype.kind == "O":
         return "skip" if distinct > max(20, len(cells) / 5) else "category"
-    if dtype == bool:
+    if dtype.kind == "b":
         return "category"
     if dtype.kind == "M":
         return "date"
@@ -138,7 +138,7 @@ def encode(tables: Sequence[Table], roles: Mapping[str, str]) -> list[Rows]:
 def number(name: str, cells: Cells) -> np.ndarray:
     """A column as float64 (N,), NaN = missing; dates and durations in seconds."""
     values = cells.values
-    if values.dtype == object:
+    if values.dtype.kind == "O":
         raise DataError(f"column {name!r} holds words; it can't be judged as a number")
     if values.dtype.kind in "mM":
         values = values.astype(np.int64) / 1e6

@@ -58,9 +58,7 @@ def places(rows: Rows, reference: Rows) -> Places:
     for j, levels in enumerate(rows.levels):
         hot.append(np.eye(levels)[rows.codes[:, j]] * np.sqrt(0.5))
     ranks = np.stack(parts, 1) if parts else np.zeros((len(rows), 1))
-    return Places(
-        torch.from_numpy(ranks).float(), torch.from_numpy(np.concatenate(hot, 1)).float()
-    )
+    return Places(torch.from_numpy(ranks).float(), torch.from_numpy(np.concatenate(hot, 1)).float())
 
 
 @dataclass(frozen=True)

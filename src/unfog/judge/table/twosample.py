@@ -12,7 +12,7 @@ from unfog.judge.table.features import Rows
 from unfog.judge.twosample import Auc, area, dealt
 
 MOST = 5000
-FOLDS = 3
+FOLDS = 5
 DRAWS = 500
 
 
