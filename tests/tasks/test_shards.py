@@ -37,9 +37,7 @@ def pictures(tmp_path_factory):
 
 
 def joined(out):
-    return b"".join(
-        np.load(p).tobytes() for p in sorted(out.glob("shard-*/samples.npy"))
-    )
+    return b"".join(np.load(p).tobytes() for p in sorted(out.glob("shard-*/samples.npy")))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +90,11 @@ def test_a_finished_shard_is_skipped_and_an_altered_one_is_refused(model, tmp_pa
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"seed": 2}, "seed = 0, not 2"), ({"steps": 3}, "steps = 2, not 3"), ({"count": 11}, "count")],
+    [
+        ({"seed": 2}, "seed = 0, not 2"),
+        ({"steps": 3}, "steps = 2, not 3"),
+        ({"count": 11}, "count"),
+    ],
 )
 def test_another_request_in_the_same_folder_is_refused(model, tmp_path, change, said):
     draw_shard(model, tmp_path, 10, 0, 2, steps=2)

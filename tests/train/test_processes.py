@@ -43,7 +43,7 @@ class Launched:
 
     def __init__(self, source, out, *more):
         self.mark = f"{out}-{time.monotonic_ns()}"
-        chosen = [part for item in SETTINGS.items() for part in ("--set", "%s=%s" % item)]
+        chosen = [part for item in SETTINGS.items() for part in ("--set", f"{item[0]}={item[1]}")]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "unfog", "fit", str(source), "-o", str(out), "--nproc", "2",
              "--batch", "63", *chosen, *more],

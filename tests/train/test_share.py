@@ -81,9 +81,7 @@ def test_states_of_fields_and_conditions_are_cut_alike():
     x = {"a": torch.randn(TOTAL, 2), "b": torch.randint(3, (TOTAL, 4))}
     t = torch.rand(TOTAL)
     whole = product.corrupt(x, t, rng=BatchRng(3)).x_t
-    parts = [
-        product.corrupt(s.of(x), s.of(t), rng=s.rng(BatchRng(3))).x_t for s in shares(3)
-    ]
+    parts = [product.corrupt(s.of(x), s.of(t), rng=s.rng(BatchRng(3))).x_t for s in shares(3)]
     for name in x:
         assert torch.equal(torch.cat([part[name] for part in parts]), whole[name])
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from unfog.errors import ShapeError
+from unfog.kinds.table.cells import Table
 
 Column = np.ndarray | list[Any]
 
@@ -20,7 +21,7 @@ class Items:
 
     Attributes:
         kind: the registry name of the kind, for example "image".
-        data: (N, ...) raw values in their own dtype; images are (N, H, W, C).
+        data: (N, ...) raw values in their own dtype; images are (N, H, W, C); or a Table of N rows.
         columns: name → N values (labels, captions, numbers, tensors); None or NaN is a missing
         value.
         names: N file names, or None where the source has none.
@@ -29,7 +30,7 @@ class Items:
     """
 
     kind: str
-    data: np.ndarray
+    data: Any
     columns: dict[str, Column] = field(default_factory=dict)
     names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
@@ -63,9 +64,21 @@ class Items:
             origin=self.origin,
         )
 
+    def keys(self) -> list[bytes]:
+        """16 bytes per item, equal for equal items only."""
+        if isinstance(self.data, Table):
+            return self.data.keys()
+        return [
+            hashlib.blake2b(np.ascontiguousarray(row).tobytes(), digest_size=16).digest()
+            for row in self.data
+        ]
+
     def fingerprint(self) -> str:
         """SHA-256 (hex) of the data and the columns, in their order."""
         digest = hashlib.sha256(self.kind.encode())
+        if isinstance(self.data, Table):  # its columns are the items' columns
+            self.data.feed(digest)
+            return digest.hexdigest()
         _feed(digest, self.data)
         for name in sorted(self.columns):
             digest.update(json.dumps(name).encode())

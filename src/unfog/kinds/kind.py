@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
-import numpy as np
 from torch import Tensor
 
 from unfog.kinds.items import Items
 
 
 class Codec(Protocol):
-    """The invertible map between raw items and the state, fitted on the training split only."""
+    """The invertible map between raw items and the state, fitted on the training split only.
+
+    A codec whose state is a dict of named fields says so by `fields`, name -> {"type": "number",
+    "size": n} or {"type": "category", "sizes": [k, ...]}, and has no `state_shape`.
+    """
 
     @property
     def state_shape(self) -> tuple[int, ...]:
@@ -23,11 +26,11 @@ class Codec(Protocol):
     def fit(cls, items: Items) -> Self:
         """Learn the normalisation from the training items."""
 
-    def encode(self, data: np.ndarray) -> Tensor:
-        """Raw (B, ...) → float32 state (B, *state_shape)."""
+    def encode(self, data: Any) -> Any:
+        """Raw (B, ...) → float32 state (B, *state_shape), or a dict of fields."""
 
-    def decode(self, state: Tensor) -> np.ndarray:
-        """State (B, *state_shape) → raw (B, ...) in the raw dtype."""
+    def decode(self, state: Any) -> Any:
+        """State (B, *state_shape), or a dict of fields → raw (B, ...) in the raw dtype."""
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the tensors."""
@@ -47,7 +50,7 @@ class Kind:
     name: str
     read: Callable[..., Items]
     codec: type[Codec]
-    defaults: Callable[[tuple[int, ...], int], dict[str, Any]]
+    defaults: Callable[[Any, int], dict[str, Any]]
     look: Callable[..., Any]
     save: Callable[..., Any]
-    give_back: Callable[[np.ndarray, dict[str, Any]], Any]
+    give_back: Callable[[Any, dict[str, Any]], Any]

@@ -97,8 +97,8 @@ def split(
             f"validation={validation} and test={test} are shares in [0, 1) that leave some to train"
         )
     groups: dict[bytes, list[int]] = defaultdict(list)
-    for position, row in enumerate(items.data):
-        groups[_hash(row)].append(position)
+    for position, key in enumerate(items.keys()):
+        groups[key].append(position)
     if len(items) < 2:
         raise DataError(
             f"{len(items)} item{'s' * (len(items) != 1)} can't be learnt from; give at least two"
@@ -141,6 +141,8 @@ def _ordered(
             f"no column {by!r} to stratify on; there is: {', '.join(items.columns)}"
         )
     labels = items.columns[column] if column is not None else None
+    if by is None and labels is not None and len({str(v) for v in labels}) > len(items) / 5:
+        labels = None  # a measured quantity that is called label, not classes
     classes: dict[str, list[bytes]] = defaultdict(list)
     for key, members in groups.items():
         classes["" if labels is None else str(labels[members[0]])].append(key)
@@ -155,7 +157,6 @@ def _ordered(
     return [groups[key] for _, key in ranked]
 
 
-def _hash(content: np.ndarray | bytes, seed: int | None = None) -> bytes:
-    salt = b"" if seed is None else seed.to_bytes(16, "big", signed=True)
-    raw = content if isinstance(content, bytes) else np.ascontiguousarray(content).tobytes()
-    return hashlib.blake2b(raw, digest_size=16, salt=salt).digest()
+def _hash(content: bytes, seed: int) -> bytes:
+    salt = seed.to_bytes(16, "big", signed=True)
+    return hashlib.blake2b(content, digest_size=16, salt=salt).digest()

@@ -9,7 +9,8 @@ from typing import Any
 from torch import Tensor
 
 from unfog.errors import ArgumentError, ShapeError
-from unfog.maths.paths import Noised, Path
+from unfog.maths.affine import Affine, Noised, Path
+from unfog.maths.paths import Linear
 from unfog.maths.randomness import Rng
 from unfog.registry import unknown
 
@@ -31,6 +32,46 @@ class Product:
     @property
     def affine(self) -> bool:
         return all(path.affine for path in self.fields.values())
+
+    @property
+    def clock(self) -> Affine:
+        """The affine path whose noise levels times and grids are laid out by: the first one, or
+        the linear path where no field has one.
+        """
+        found = (path for path in self.fields.values() if isinstance(path, Affine))
+        return next(found, Linear())
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """The clock's; with the next six, what times, grids and weights of the loss ask a path."""
+        return self.clock.alpha(t)
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """The clock's."""
+        return self.clock.sigma(t)
+
+    def alpha_rate(self, t: Tensor) -> Tensor:
+        """The clock's."""
+        return self.clock.alpha_rate(t)
+
+    def sigma_rate(self, t: Tensor) -> Tensor:
+        """The clock's."""
+        return self.clock.sigma_rate(t)
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """The clock's."""
+        return self.clock.log_snr(t)
+
+    def angle(self, t: Tensor) -> Tensor:
+        """The clock's."""
+        return self.clock.angle(t)
+
+    def time_at(self, log_ratio: Tensor) -> Tensor:
+        """The clock's."""
+        return self.clock.time_at(log_ratio)
+
+    def time_at_angle(self, angle: Tensor) -> Tensor:
+        """The clock's."""
+        return self.clock.time_at_angle(angle)
 
     def _field(self, values: Any, name: str) -> Any:
         if values is None:

@@ -6,6 +6,7 @@ from unfog.nets.mlp import MLP
 from unfog.nets.registry import nets
 from unfog.nets.rnn import RNN
 from unfog.nets.sets import Points, Sets
+from unfog.nets.table import TableNet
 from unfog.nets.unet import UNet
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Embedded",
     "Points",
     "Sets",
+    "TableNet",
     "UNet",
     "dropout",
     "nets",

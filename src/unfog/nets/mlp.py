@@ -18,7 +18,7 @@ from unfog.nets.given import Given
 from unfog.nets.registry import nets
 
 
-class _Block(nn.Module):
+class Gated(nn.Module):
     """One gated perceptron (SwiGLU) on a residual line, modulated by the condition vector."""
 
     def __init__(self, width: int, hidden: int, vector: int) -> None:
@@ -69,7 +69,7 @@ class MLP(nn.Module):
         self.time = TimeEmbedding(vector, two_times)
         self.conditions = Conditions(given, vector, tokens=False, grid=False)
         self.first = nn.Linear(math.prod(self.shape), width)
-        self.blocks = nn.ModuleList(_Block(width, hidden, vector) for _ in range(depth))
+        self.blocks = nn.ModuleList(Gated(width, hidden, vector) for _ in range(depth))
         self.modulation = Modulation(vector, width, 2)
         self.last = nn.Linear(width, math.prod(self.out_shape))
         self.options: dict[str, Any] = {
@@ -90,7 +90,7 @@ class MLP(nn.Module):
         self.conditions.initialise()
         unit(self.first)
         for block in self.blocks:
-            cast(_Block, block).initialise()
+            cast(Gated, block).initialise()
         self.modulation.initialise()
         unit(self.last, 0.0)
 

@@ -119,7 +119,8 @@ class _Points(nn.Module):
 _Part = _Numbers | _Categories | _Points
 
 
-def _checked(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def checked_fields(fields: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The specs as plain dicts. Raises UnknownName or ArgumentError with the field's name."""
     plain: dict[str, dict[str, Any]] = {}
     for name, spec in fields.items():
         kind = spec.get("type")
@@ -164,7 +165,7 @@ class Sets(nn.Module):
         two_times: bool = False,
     ) -> None:
         super().__init__()
-        self.fields = _checked(fields)
+        self.fields = checked_fields(fields)
         heads = checked_heads(width, heads or max(1, width // 32))
         makers = {"number": _Numbers, "category": _Categories, "points": _Points}
         self.parts = nn.ModuleList(  # by place: a field's name may hold what a module's may not

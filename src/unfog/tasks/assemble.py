@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,8 +10,12 @@ import torch
 
 from unfog.errors import ArgumentError
 from unfog.maths.couplings import Independent, couplings
+from unfog.maths.discrete import Masking
 from unfog.maths.grids import grids
+from unfog.maths.heads import Categories, Joint
 from unfog.maths.paths import paths
+from unfog.maths.product import Product
+from unfog.maths.states import State
 from unfog.maths.targets import first_time, targets
 from unfog.maths.times import times
 from unfog.maths.weights import weights
@@ -32,6 +37,52 @@ class Sampling:
     eta: float
 
 
+def build_path(config: Config) -> Any:
+    """The state's path: the configured one, or a Product with masking paths for categories."""
+    path = paths.build(config.path)
+    if not config.fields:
+        return path
+    return Product({n: _member(spec, path, _masking) for n, spec in config.fields.items()})
+
+
+def build_target(config: Config) -> Any:
+    """The state's target: the configured one, or one per field."""
+    target = targets.build(config.target)
+    if not config.fields:
+        return target
+    return Joint(
+        {n: _member(spec, target, lambda _: Categories()) for n, spec in config.fields.items()}
+    )
+
+
+def _member(spec: dict[str, Any], number: Any, category: Callable[[dict[str, Any]], Any]) -> Any:
+    if spec.get("type") not in ("number", "category"):
+        raise ArgumentError(f"a field is of type number or category; got {spec}")
+    return number if spec["type"] == "number" else category(spec)
+
+
+def _masking(spec: dict[str, Any]) -> Masking:
+    return Masking(tuple(spec["sizes"]))
+
+
+def blank(config: Config, count: int, device: torch.device | str = "cpu") -> State:
+    """A state of zeros, (count, *shape) or a dict of these: what priors and rehearsals take."""
+    if not config.fields:
+        return torch.zeros(count, *config.shape, device=device)
+    return {
+        name: torch.zeros(count, spec["size"], device=device)
+        if spec["type"] == "number"
+        else torch.zeros(count, len(spec["sizes"]), dtype=torch.long, device=device)
+        for name, spec in config.fields.items()
+    }
+
+
+def entries(config: Config) -> int:
+    """How many numbers and categories one state holds."""
+    state = blank(config, 1)
+    return sum(v.numel() for v in (state.values() if isinstance(state, dict) else [state]))
+
+
 def build_model(config: Config) -> Model:
     """A freshly initialised model; its weights depend on the seed only."""
     with torch.random.fork_rng(devices=[]):
@@ -41,8 +92,8 @@ def build_model(config: Config) -> Model:
         raise ArgumentError(f"the net has no name: {config.net}")
     return Model(
         net,
-        paths.build(config.path),
-        targets.build(config.target),
+        build_path(config),
+        build_target(config),
         sigma_data=config.sigma_data,
         precision=config.train.precision,
     )

@@ -52,7 +52,14 @@ class DataConfig(Part):
 
 
 class Config(Part):
-    """Everything, resolved. Families name their members by registry name."""
+    """Everything, resolved. Families name their members by registry name.
+
+    Attributes:
+        path, target: of the state, or of its number fields where `fields` says that it is a dict.
+        shape: of a state that is one tensor.
+        fields: of a state that is a dict: name -> {"type": "number", "size": n} or {"type":
+            "category", "sizes": [k, ...]}.
+    """
 
     format: int = FORMAT
     version: str = __version__
@@ -76,6 +83,7 @@ class Config(Part):
     space: dict[str, Any]
     sigma_data: float = Field(gt=0)
     shape: list[int]
+    fields: dict[str, dict[str, Any]] = {}
     train: TrainConfig
     data: DataConfig
     versions: dict[str, str] = {}

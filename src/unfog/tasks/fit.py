@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import pathlib
 import tempfile
 import time
@@ -18,7 +17,13 @@ from unfog.errors import ArgumentError
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
-from unfog.tasks.assemble import build_model, build_objective, build_schedule, device_of
+from unfog.tasks.assemble import (
+    build_model,
+    build_objective,
+    build_schedule,
+    device_of,
+    entries,
+)
 from unfog.tasks.config import Config, override, seconds
 from unfog.tasks.learn import batches_of, learn
 from unfog.tasks.prepare import Prepared, encoded, prepare, reread
@@ -171,7 +176,7 @@ def _planned(
         "threads": threads(world),
     }
     rows = world.share(config.train.batch)
-    if precision == "auto" and math.prod(config.shape) < FINE:
+    if precision == "auto" and entries(config) < FINE:
         precision = "float32"  # a few numbers, each of which matters to more than three digits
     if steps is None:
         model = build_model(config).to(device)

@@ -7,16 +7,15 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError, ResourceError
 from unfog.guide.cfg import cfg
-from unfog.maths.states import each
+from unfog.maths.states import State, each
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
-from unfog.tasks.assemble import build_sampling
+from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
@@ -28,14 +27,14 @@ class Samples:
     """What was drawn.
 
     Attributes:
-        raw: (N, …) values in the data's own dtype.     state: (N, *D) float32 states before
-            decoding.
+        raw: (N, …) values in the data's own dtype, or a Table.     state: (N, *D) float32 states,
+            or a dict of fields, before decoding.
         given: name -> N condition values as asked.     kind, origin: how to give the user's type
             back.
     """
 
-    raw: np.ndarray
-    state: Tensor
+    raw: Any
+    state: State
     given: dict[str, list[Any]]
     kind: str
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
@@ -129,7 +128,7 @@ def generate(
     path = model.net.path
     cut = how.grid(path, how.steps)
     size = batch or _batch(model)
-    parts: list[Tensor] = []
+    parts: list[State] = []
     rows = range(count) if rows is None else rows
     begun, end = rows.start // size * size, min(count, -(-rows.stop // size) * size)
     with bar(f"sampling {len(rows)}", (end - begun) * how.steps, show=show) as line:
@@ -159,11 +158,11 @@ def generate(
             parts.append(state)
             done = stop
     mine = slice(rows.start - begun, rows.stop - begun)
-    state = each(lambda v: v[mine], torch.cat(parts))
+    state = each(lambda *pieces: torch.cat(pieces)[mine], *parts)
     cond = {name: value[rows.start : rows.stop] for name, value in cond.items()}
     values = {n: list(v) for n, v in model.borders.given.decode(cond).items()}
     return Samples(
-        raw=model.borders.codec.decode(state),
+        raw=_decoded(model, state, first + rows.start, values),
         state=state,
         given=values,
         kind=model.config.kind,
@@ -180,12 +179,10 @@ def _draw(
     scale: float,
     seed: int,
     tell: Any,
-) -> Tensor:
+) -> State:
     device = model.device
     rng = SampleRng(seed, indices)
-    x_t = model.net.path.prior(
-        torch.empty(len(indices), *model.config.shape, device=device), rng=rng, cond=cond
-    )
+    x_t = model.net.path.prior(blank(model.config, len(indices), device), rng=rng, cond=cond)
     if cond is not None:
         cond = {name: value.to(device) for name, value in cond.items()}
     predict = model.net.bind(cond)
@@ -196,13 +193,22 @@ def _draw(
     ):
         x_t = step.x
         tell(number)
-    return model.borders.space.back(x_t).float().cpu()
+    back = model.borders.space.back(x_t)
+    return each(lambda v: (v.float() if v.is_floating_point() else v).cpu(), back)
+
+
+def _decoded(model: Trained, state: State, first: int, given: dict[str, list[Any]]) -> Any:
+    """Raw data; a table's rows are numbered from `first`, and hold what was given."""
+    if model.config.kind != "table":
+        return model.borders.codec.decode(state)
+    table = model.borders.codec.decode(state, start=first)
+    return model.borders.codec.with_given(table, given)
 
 
 def _batch(model: Trained) -> int:
     """Samples at once: about 4 million numbers of state, at most 512."""
-    entries = int(np.prod(model.config.shape))
-    return max(1, min(512, 4_000_000 // max(1, entries * 16)))
+    size = entries(model.config)
+    return max(1, min(512, 4_000_000 // max(1, size * 16)))
 
 
 def shard_rows(model: Trained, count: int, batch: int | None, part: int, parts: int) -> range:

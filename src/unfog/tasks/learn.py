@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import Stopped
+from unfog.maths.states import State, each, lead
 from unfog.model import files
 from unfog.model.ema import Ema
 from unfog.model.model import Model
@@ -43,11 +44,14 @@ def batches_of(prepared: Prepared) -> Batches:
     states, cond = prepared.states
     config = prepared.config
 
-    def fetch(index: np.ndarray) -> tuple[Tensor, dict[str, Tensor]]:
+    def fetch(index: np.ndarray) -> tuple[State, dict[str, Tensor]]:
         picked = torch.from_numpy(index)
-        return states[picked], {name: value[picked] for name, value in cond.items()}
+        return (
+            each(lambda v: v[picked], states),
+            {name: value[picked] for name, value in cond.items()},
+        )
 
-    return Batches(len(states), config.train.batch, config.seed, fetch)
+    return Batches(len(lead(states)), config.train.batch, config.seed, fetch)
 
 
 @dataclass

@@ -9,7 +9,7 @@ import torch
 from unfog.errors import RunError
 from unfog.kinds.splits import Splits
 from unfog.model import files
-from unfog.tasks.assemble import build_model, build_sampling, device_of
+from unfog.tasks.assemble import blank, build_model, build_sampling, device_of
 from unfog.tasks.config import Config
 from unfog.tasks.runfolder import Borders, check, read_borders, read_config
 from unfog.tasks.trained import Trained
@@ -47,7 +47,7 @@ def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
 def _rehearse(folder: pathlib.Path, config: Config, borders: Borders) -> None:
     """One state through every border: a codec that can't be used is refused here."""
     try:
-        data = borders.codec.decode(borders.space.back(torch.zeros(1, *config.shape)))
+        data = borders.codec.decode(borders.space.back(blank(config, 1)))
         if list(data.shape[1:]) != config.data.item:
             raise ValueError(f"items have the shape {list(data.shape[1:])}, not {config.data.item}")
         for name, spec in borders.given.specs.items():

@@ -22,14 +22,16 @@ from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.splits import Splits, split
 from unfog.maths.randomness import mix
+from unfog.maths.states import State, each
 from unfog.model import spaces
+from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
 from unfog.tasks.assemble import build_objective, build_sampling, build_schedule
 from unfog.tasks.config import Config, TrainConfig, complaint, override
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 
-States = tuple[Tensor, dict[str, Tensor]]
+States = tuple[State, dict[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def prepare(
     training = items.take(splits.train)
     codec = room.codec.fit(training)
     cond = GivenCodec.fit(training.columns, given)
-    offered = room.defaults(codec.state_shape, len(training))
+    fields = getattr(codec, "fields", {})
+    offered = room.defaults(fields or codec.state_shape, len(training))
     content = resolve(
         name,
         items,
@@ -88,7 +91,8 @@ def prepare(
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
     if any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
-    content["reasons"] += offered["warnings"]
+    content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
+    content["fields"] = fields
     space = _space(content["space"], codec, training, items.take(splits.validation), seed)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
@@ -100,7 +104,8 @@ def prepare(
     if not content["sigma_data"] > 0:
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
-    content["net"] = _net(content["net"], content["shape"], cond)
+    described = {"fields": fields} if fields else {"shape": content["shape"]}
+    content["net"] = _net(content["net"], described, cond)
     if content["target"]["name"] == "edm":
         content["target"].setdefault("sigma_data", content["sigma_data"])
     try:
@@ -165,11 +170,11 @@ def resolve(
     }
 
 
-def _net(content: dict[str, Any], shape: list[int], cond: GivenCodec) -> dict[str, Any]:
+def _net(content: dict[str, Any], described: dict[str, Any], cond: GivenCodec) -> dict[str, Any]:
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
     with torch.random.fork_rng(devices=[]):
-        net = nets.make(content["name"], shape=shape, given=cond.specs, **options)
+        net = nets.make(content["name"], **described, given=cond.specs, **options)
     return {"name": content["name"], **net.options}
 
 
@@ -177,6 +182,13 @@ def _space(content: dict[str, Any], codec: Any, training: Items, held: Items, se
     """The space, fitted on at most 20 000 training items; its error is measured on the validation
     part.
     """
+    if getattr(codec, "fields", {}):
+        if content["name"] != "fields":
+            raise ArgumentError(
+                f"space {content['name']!r} takes states of one tensor; this data has the fields "
+                f"{', '.join(codec.fields)}: leave the space out"
+            )
+        return Fields()
     options = {name: value for name, value in content.items() if name != "name"}
     options.setdefault("seed", seed)
     shown = codec.encode(_some(training, seed).data)
@@ -199,11 +211,13 @@ def reread(source: Any, config: Config, splits: Splits) -> Items:
 
 
 def encoded(items: Items, splits: Splits, borders: Borders) -> States:
-    """Training states in the space (N, *shape) float32, and conditions, all in memory."""
+    """Training states in the space, (N, *shape) float32 or a dict of fields, and conditions."""
     training = items.take(splits.train)
     parts = [
-        borders.space.into(borders.codec.encode(training.data[at : at + 1024])).float()
+        borders.space.into(borders.codec.encode(training.data[at : at + 1024]))
         for at in range(0, len(training), 1024)
     ]
+    states = each(lambda *pieces: torch.cat(pieces), *parts)
+    states = each(lambda v: v.float() if v.is_floating_point() else v, states)
     picked = borders.given.pick(training.columns)
-    return torch.cat(parts), borders.given.encode(picked, len(training))
+    return states, borders.given.encode(picked, len(training))

@@ -14,6 +14,7 @@ from unfog.kinds.given import GivenCodec
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.model.spaces import build as build_space
+from unfog.model.spaces.fields import Fields
 from unfog.tasks.config import Config, parse
 
 READ = ("config.json", "model.safetensors", "codec.json", "codec.safetensors", "splits.json")
@@ -101,7 +102,10 @@ def read_borders(folder: pathlib.Path, config: Config) -> Borders:
     try:
         codec = kinds[config.kind].codec.from_json(content["codec"], _under("codec.", tensors))
         given = GivenCodec.from_json(content["given"])
-        space = build_space(content["space"], _under("space.", tensors))
+        if content["space"].get("name") == "fields":
+            space: Any = Fields.from_config(content["space"], {})
+        else:
+            space = build_space(content["space"], _under("space.", tensors))
     except (KeyError, TypeError, ValueError) as error:
         raise RunError(f"{folder / 'codec.json'} does not fit this version ({error})") from error
     return Borders(codec, given, space)

@@ -1,0 +1,37 @@
+"""What to learn tables with, unless the user says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+FEW = 1000
+
+
+def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
+    """Default choices for a state of columns, each with its reason.
+
+    Args:
+        fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
+        n_items: training rows.
+    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "reasons", "warnings"}.
+    """
+    numbers = sum(spec.get("size", 0) for spec in fields.values())
+    categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
+    return {
+        "recipe": "flow",
+        "net": {"name": "table", "width": 512, "depth": 4},
+        "space": {"name": "fields"},
+        "batch": max(1, min(512, n_items)),
+        "lr": 1e-3,
+        "scale": 1.0,
+        "sampling_steps": 50,
+        "reasons": [
+            f"a perceptron over {numbers} columns of numbers on a Gaussian path and {categories} "
+            "of categories on a masking path, on one clock"
+        ],
+        "warnings": [
+            f"{n_items} training rows are few: read the measured novelty, and the baselines beside"
+        ]
+        if n_items < FEW
+        else [],
+    }
