@@ -45,12 +45,16 @@ def shard(model: Any, world: World) -> None:
     # it warns of answers that are views and would be changed in place; the objective changes none
     warnings.filterwarnings("ignore", message="FSDP2-wrapped module")
     mesh = init_device_mesh(next(model.parameters()).device.type, (world.size,))
-    for child in model.net.modules():
-        if isinstance(child, nn.ModuleList):
-            for block in child:
-                if any(True for _ in block.parameters()):
-                    fully_shard(block, mesh=mesh)
+    for block in [b for m in model.net.modules() if isinstance(m, nn.ModuleList) for b in m]:
+        if _is_unit(block):
+            fully_shard(block, mesh=mesh)
     fully_shard(model.net, mesh=mesh)
+
+
+def _is_unit(block: nn.Module) -> bool:
+    """Whether weights may come together for this block alone: only its forward uses them."""
+    doors = {name for name in vars(type(block)) if not name.startswith("_")}
+    return "forward" in doors and doors <= {"forward", "initialise"}
 
 
 def is_sharded(module: nn.Module) -> bool:
