@@ -141,6 +141,23 @@ def test_two_workers_at_one_shard_have_one_winner(model, tmp_path, monkeypatch):
     assert not list(tmp_path.glob(".*draft*"))
 
 
+def test_shards_on_the_command_line(model, tmp_path, capsys):
+    from unfog.cli import run
+
+    asked = ["sample", str(model.folder), "-n", "9", "-o", str(tmp_path), "--steps", "2"]
+    for part in range(2):
+        assert run([*asked, "--shard", f"{part}/2", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["first"], facts["count"]) == [(0, 4), (4, 5)][part]
+    assert run([*asked, "--shard", "1/2"]) == 0
+    assert "samples 4 to 8 are in" in capsys.readouterr().err
+    assert joined(tmp_path) == model.sample(9, steps=2).raw.tobytes()
+    assert run([*asked, "--shard", "0/3"]) == 2
+    assert "was begun with shards = 2, not 3" in capsys.readouterr().err
+    assert run([*asked, "--shard", "0/2", "--overwrite"]) == 2
+    assert "never replaced" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_a_killed_worker_leaves_no_shard_and_the_next_one_makes_the_same_bytes(model, tmp_path):
     out = tmp_path / "out"

@@ -1,8 +1,9 @@
 """Explicit randomness: every draw comes from an object that was derived from named integers.
 
-Nothing in unfog touches torch's global generator. A training step's noise depends on (seed, rank,
-step) only, so resuming is exact; a sample's noise depends on (seed, sample index, step) only, so
-the batch it is drawn in does not matter (see `unfog.sample.randomness`).
+Nothing in unfog touches torch's global generator. A training step's noise depends on (seed, step)
+only, so resuming is exact, also with another number of processes; a sample's noise depends on
+(seed, sample index, step) only, so the batch it is drawn in does not matter (see
+`unfog.sample.randomness`).
 """
 
 from __future__ import annotations
