@@ -22,6 +22,7 @@ from unfog.registry import unknown
 
 DELIMITED = re.compile(r"\.(csv|tsv|tab|txt)(\.gz)?$", re.IGNORECASE)
 PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
+SPELLINGS = ("day-first", "month-first")  # say how cells are spelt, not what the column is
 NAMED = 8  # columns that a note names before it counts the rest
 
 
@@ -78,12 +79,13 @@ def read(
     table = Table({column: read.cells for column, read in columns.items()})
     if len(table) < 2:
         raise DataError(f"{name}: has {len(table)} rows; give at least two")
+    origin["types"] = {n: said for n, said in (types or {}).items() if said not in SPELLINGS}
     origin["columns"] = {column: read.spec for column, read in columns.items()}
     if progress is not None:
         progress(len(columns), len(columns))
     items = Items(
         kind="table",
-        data=table,  # type: ignore[arg-type]
+        data=table,
         columns={column: plain(cells) for column, cells in table.columns.items()},
         notes=notes + _merged(columns),
         origin=origin,
