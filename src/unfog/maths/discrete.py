@@ -218,9 +218,9 @@ class Masking:
         if not len(below):
             return below
         # one pass over everything acquits nearly always; only then is each entry looked at
-        least, most = x_hat.aminmax(dim=0)
-        fine = (below[:, -1] - 1).abs().amax() < 1e-3  # NaN fails these
-        fine &= (least >= 0).all() & ~(self._beyond(x_hat) & (most != 0)).any()
+        fine = ((below[:, -1] - 1).abs().amax() < 1e-3) & (x_hat.min() >= 0)  # NaN fails both
+        # a sum of what isn't negative is 0 only where every part is
+        fine &= ~(self._beyond(x_hat) & (x_hat.sum(0) != 0)).any()
         if not bool(fine):
             self._check_entries(x_hat, hidden)
         return below
