@@ -29,7 +29,8 @@ class Quantiles:
 
     Attributes:
         edges: (S+1,) scores.     left, right: (S,) numbers.
-        slopes: dx/dz beyond the first and the last edge; 0 = closed, nothing lies beyond.
+        slopes: beyond the first and the last edge, dx/dz, or d log|x - wall| / dz where there is a
+            wall; 0 = closed, nothing lies beyond.
         walls: numbers that Q comes near beyond an open end and never reaches; None = no wall.
     """
 
@@ -67,7 +68,7 @@ class Quantiles:
         fine = np.minimum(sharp, width / 4) if width else sharp
         wanted = _knots(z, len(values))
         pieces = []
-        for a, b in itertools.pairwise(np.flatnonzero(np.r_[True, apart, True])):
+        for a, b in itertools.pairwise(np.flatnonzero(np.r_[True, apart, True]).tolist()):
             if spike[a]:
                 pieces.append((bounds[[a, b]], x[[a, a]]))
             else:
@@ -75,7 +76,7 @@ class Quantiles:
         edges = np.concatenate([*(scores[:-1] for scores, _ in pieces), pieces[-1][0][-1:]])
         left = np.concatenate([numbers[:-1] for _, numbers in pieces])
         right = np.concatenate([numbers[1:] for _, numbers in pieces])
-        return cls(edges, left, right, _slopes(x, z, spike), walls)
+        return cls(edges, left, right, _slopes(x, z, spike, walls), walls)
 
     def into(self, x: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Numbers → scores.
@@ -159,7 +160,7 @@ class Quantiles:
         """Q beyond an open end: a line, or exponentially towards a wall."""
         start, x = self.edges[-end], (self.left[0], self.right[-1])[end]
         wall, way = self.walls[end], self.slopes[end] * (z - start)
-        return x + way if wall is None else wall + (x - wall) * np.exp(way / (x - wall))
+        return x + way if wall is None else wall + (x - wall) * np.exp(-np.abs(way))
 
     def _outwards(self, x: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray]:
         """The inverse of `_along`, and whether there is one."""
@@ -169,7 +170,8 @@ class Quantiles:
             return start + (x - last) / slope, np.ones(len(x), dtype=bool)
         share = (x - wall) / (last - wall)
         reached = share > 0
-        z = start + (last - wall) / slope * np.log(np.where(reached, share, 1))
+        way = np.log(np.where(reached, share, 1)) / slope
+        z = start + way if end == 0 else start - way
         furthest = (-FURTHEST, FURTHEST)[end]
         return np.where(reached, z, min(start, furthest) if end == 0 else max(start, furthest)), (
             reached
@@ -247,11 +249,15 @@ def _run(
     return scores, numbers
 
 
-def _slopes(x: np.ndarray, z: np.ndarray, spike: np.ndarray) -> tuple[float, float]:
-    """dx/dz of the lower and the upper end: the secant over the outer hundredth; 0 at a spike."""
+def _slopes(x: np.ndarray, z: np.ndarray, spike: np.ndarray, walls: Walls) -> tuple[float, float]:
+    """The secant over the outer hundredth (5 numbers at least) of either end; 0 at a spike."""
     outer = float(ndtri(0.01))
     low = min(max(int(np.searchsorted(z, outer)), 5), len(x) - 1)
     high = max(min(int(np.searchsorted(z, -outer)), len(x) - 6), 0)
-    lower = 0.0 if spike[0] else float((x[low] - x[0]) / (z[low] - z[0]))
-    upper = 0.0 if spike[-1] else float((x[-1] - x[high]) / (z[-1] - z[high]))
-    return lower, upper
+    slopes = [0.0, 0.0]
+    for end, (a, b) in enumerate(((0, low), (high, len(x) - 1))):
+        if not spike[-end]:
+            wall = walls[end]
+            q = x[[a, b]] if wall is None else np.log(np.abs(x[[a, b]] - wall))
+            slopes[end] = float(abs(q[1] - q[0]) / (z[b] - z[a]))
+    return slopes[0], slopes[1]
