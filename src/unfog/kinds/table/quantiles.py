@@ -11,7 +11,8 @@ from scipy.special import ndtr, ndtri
 
 KNOTS = 1000  # about; more where there are many spikes or leaps
 SPIKES = 1000  # most numbers with an interval of their own
-REPEATS = 3  # occurrences that make a number a spike
+REPEATS = 3  # least occurrences that make a number a spike
+PLENTY = 20  # occurrences that do in a crowd too: each share is known well enough
 LEAPS = 500  # most empty stretches that the function leaps over
 SHARP = 2e-6  # a float32 score's error in a number, as a share of the spread, that is too much
 EPS = 2.0**-24  # relative error of rounding to float32
@@ -47,9 +48,10 @@ class Quantiles:
         """Learn Q from training numbers.
 
         The i-th of n numbers lies at probability i / (n + 1), so that a new one exceeds them all
-        as often as exchangeability says. A number that occurs 3 times or more is a spike and takes
-        its whole interval of probabilities; at an end it closes the range. Beyond an open end Q
-        goes on with the mean slope of the outer hundredth.
+        as often as exchangeability says. A number that occurs 3 times or more is a spike (among
+        whole numbers: if it stands out from those around, or occurs 20 times) and takes its whole
+        interval of probabilities; at an end it closes the range. Beyond an open end Q goes on
+        with the mean slope of the outer hundredth.
 
         Args:
             values: (N,) finite numbers, in any order.
@@ -60,7 +62,7 @@ class Quantiles:
         before = np.cumsum(counts) - counts
         z = ndtri((before + (counts + 1) / 2) / (len(values) + 1))
         bounds = ndtri((np.r_[before, len(values)] + 0.5) / (len(values) + 1))
-        spike = _spikes(x, counts, walls)
+        spike = _spikes(x, counts, walls, width)
         unit = max(abs(float(x[0])), abs(float(x[-1])), np.finfo(np.float64).tiny)
         spread = unit * float(np.std(values / unit))  # squares of huge numbers overflow
         sharp = SHARP * np.maximum(spread, np.abs(x - np.median(values)))
@@ -183,14 +185,32 @@ def _error(z: np.ndarray) -> np.ndarray:
     return EPS * np.maximum(np.abs(z), 0.25)
 
 
-def _spikes(x: np.ndarray, counts: np.ndarray, walls: Walls) -> np.ndarray:
-    """Which numbers have an interval: the most frequent, and ends that repeat or lie on a wall."""
+def _spikes(x: np.ndarray, counts: np.ndarray, walls: Walls, width: float) -> np.ndarray:
+    """Which numbers have an interval of their own: those that occur often for where they lie, and
+    ends that repeat or lie on a wall.
+    """
     often = counts >= REPEATS
+    if width:
+        crowd = _crowd(x, counts, width)
+        often &= (counts >= PLENTY) | (counts > crowd + 4 * np.sqrt(crowd) + 1)
     if often.sum() > SPIKES:
         often &= counts > np.sort(counts)[-SPIKES - 1]
     for end in (0, -1):
         often[end] |= counts[end] >= REPEATS or x[end] == walls[end]
     return often | (len(x) == 1)
+
+
+def _crowd(x: np.ndarray, counts: np.ndarray, width: float) -> np.ndarray:
+    """(M,) how often a whole number occurs on average among the 5 on either side of each, none
+    counted for more than the one in the middle, so that spikes don't hide what is near them.
+    """
+    total = np.zeros(len(x))
+    for shift in range(1, min(5, len(x) - 1) + 1):
+        total[shift:] += np.minimum(counts[:-shift], counts[shift:])
+        total[:-shift] += np.minimum(counts[:-shift], counts[shift:])
+    low = x[np.maximum(np.arange(len(x)) - 5, 0)]
+    high = x[np.minimum(np.arange(len(x)) + 5, len(x) - 1)]
+    return total / np.maximum((high - low) / width, 1)
 
 
 def _leaps(x: np.ndarray, z: np.ndarray, sharp: np.ndarray) -> np.ndarray:
