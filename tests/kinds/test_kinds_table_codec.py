@@ -428,12 +428,26 @@ def test_drift_is_refused_by_name_and_reordering_is_not():
 
 
 def test_numbers_that_training_left_no_room_for_are_counted():
-    hours = np.r_[np.random.default_rng(0).choice([10, 20, 40], N), [11] * 40, range(50, 75)]
+    hours = np.r_[np.random.default_rng(0).choice([10, 20, 40], N), np.arange(50, 75).repeat(30)]
     codec = fitted(table(x=np.r_[hours, [99, 99, 99]]))
-    held = table(x=np.array([10, 40, 99, 100, 30, 60]))
+    held = table(x=np.array([10, 40, 99, 100, 31, 60]))
     assert codec.moved(held) == {"x": 2}
-    assert codec.decode(codec.encode(held)).columns["x"].values.tolist()[:4] == [10, 40, 99, 99]
+    assert codec.decode(codec.encode(held)).columns["x"].values.tolist() == [10, 40, 99, 99, 40, 60]
     assert codec.moved(table(x=hours)) == {}
+
+
+def test_gaps_are_filled_as_often_as_new_numbers_are_seen():
+    """Numbers that all repeat leave gaps empty; where some occurred once, gaps get some room."""
+    r = np.random.default_rng(0)
+    state = {"num": torch.randn(200_000, 1, generator=torch.Generator().manual_seed(0))}
+    prices = r.choice(np.arange(40) * 7 + 3, N)
+    made = fitted(table(x=prices), types={"x": "integer"}).decode(state).columns["x"].values
+    assert set(made) == set(prices)
+    once = np.r_[prices, 1000 + 7 * np.arange(20)]
+    codec = fitted(table(x=once))
+    fresh = ~np.isin(codec.decode(state).columns["x"].values, once)
+    assert 0 < fresh.mean() < 2 * 20 / N
+    assert codec.moved(table(x=np.arange(5, 260))) == {}
 
 
 def test_states_that_no_row_has_are_refused():

@@ -11,6 +11,9 @@ from scipy.special import ndtr, ndtri
 
 KNOTS = 1000  # about; more where there are many spikes or leaps
 SPIKES = 1000  # most numbers with an interval of their own
+LOAN = 0.5  # occurrences that two neighbouring spikes lend to what lies between them
+MARGIN = 1e-6  # of the distance of two spikes, kept off each, where there are no steps
+FAR = 10.0  # distances between its outermost numbers that a run may reach out
 REPEATS = 3  # least occurrences that make a number a spike
 PLENTY = 20  # occurrences that do in a crowd too: each share is known well enough
 LEAPS = 500  # most empty stretches that the function leaps over
@@ -61,7 +64,6 @@ class Quantiles:
         x, counts = np.unique(values, return_counts=True)
         before = np.cumsum(counts) - counts
         z = ndtri((before + (counts + 1) / 2) / (len(values) + 1))
-        bounds = ndtri((np.r_[before, len(values)] + 0.5) / (len(values) + 1))
         spike = _spikes(x, counts, walls, width)
         unit = max(abs(float(x[0])), abs(float(x[-1])), np.finfo(np.float64).tiny)
         spread = unit * float(np.std(values / unit))  # squares of huge numbers overflow
@@ -69,12 +71,20 @@ class Quantiles:
         apart = spike[1:] | spike[:-1] | _leaps(x, z, sharp)
         fine = np.minimum(sharp, width / 4) if width else sharp
         wanted = _knots(z, len(values))
+        lent = _lent(x, counts, spike, width)
+        low = ndtri((before + 0.5 + lent[:-1]) / (len(values) + 1))
+        high = ndtri((before + counts + 0.5 - lent[1:]) / (len(values) + 1))
         pieces = []
         for a, b in itertools.pairwise(np.flatnonzero(np.r_[True, apart, True]).tolist()):
             if spike[a]:
-                pieces.append((bounds[[a, b]], x[[a, a]]))
+                pieces.append((np.array([low[a], high[a]]), x[[a, a]]))
             else:
-                pieces.append(_run(x, z, bounds, fine, wanted, a, b, width))
+                pieces.append(_run(x, z, low, high, spike, fine, wanted, a, b, width))
+            if lent[b] > 0:
+                margin = max(width / 2, MARGIN * (x[b] - x[a]))
+                pieces.append(
+                    (np.array([high[a], low[b]]), np.array([x[a] + margin, x[b] - margin]))
+                )
         edges = np.concatenate([*(scores[:-1] for scores, _ in pieces), pieces[-1][0][-1:]])
         left = np.concatenate([numbers[:-1] for _, numbers in pieces])
         right = np.concatenate([numbers[1:] for _, numbers in pieces])
@@ -200,6 +210,22 @@ def _spikes(x: np.ndarray, counts: np.ndarray, walls: Walls, width: float) -> np
     return often | (len(x) == 1)
 
 
+def _lent(x: np.ndarray, counts: np.ndarray, spike: np.ndarray, width: float) -> np.ndarray:
+    """(M+1,) what a spike lends of its occurrences to the gap below it (entry i) and above (i + 1),
+    where the next number is a spike too: half of LOAN at most.
+
+    All loans together are at most the numbers that occurred once, since their share is how often
+    a new number is one that was never seen: none where every number repeats.
+    Ref: Good 1953, The population frequencies of species, eq. 9.
+    """
+    lent = np.zeros(len(x) + 1)
+    gaps = spike[1:] & spike[:-1] & (np.diff(x) >= 2 * width) & (np.diff(x) > 0)
+    if gaps.any():
+        share = min(LOAN, (counts == 1).sum() / gaps.sum())
+        lent[1:-1] = np.where(gaps, share / 2 if share > 1e-3 else 0, 0)
+    return lent
+
+
 def _crowd(x: np.ndarray, counts: np.ndarray, width: float) -> np.ndarray:
     """(M,) how often a whole number occurs on average among the 5 on either side of each, none
     counted for more than the one in the middle, so that spikes don't hide what is near them.
@@ -239,7 +265,9 @@ def _knots(z: np.ndarray, n: int) -> np.ndarray:
 def _run(
     x: np.ndarray,
     z: np.ndarray,
-    bounds: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+    spike: np.ndarray,
     fine: np.ndarray,
     wanted: np.ndarray,
     a: int,
@@ -249,22 +277,22 @@ def _run(
     """Knots (scores, numbers) of the ordinary numbers x[a:b] between two leaps or spikes.
 
     At a side that is no end of the column it reaches out to the probability that the outermost
-    number owns: half-way to its neighbours at most, and no further than float32 keeps it sharp.
+    number owns: to the spike or half-way to the next run at most, not much further than to its
+    own next number, and no further than float32 keeps it sharp.
     """
     inside = np.r_[a, a + 1 + np.flatnonzero(wanted[a + 1 : b - 1]), b - 1][: b - a]
     scores, numbers = z[inside], x[inside]
-    for own, other, bound, way in ((a, a - 1, a, -1), (b - 1, b, b, 1)):
+    for own, other, bound, way in ((a, a - 1, low[a], -1), (b - 1, b, high[b - 1], 1)):
         if not 0 <= other < len(x):
             continue
-        room = [
-            abs(x[own] - x[other]) / 2,
-            fine[own] * abs(bounds[bound] - z[own]) / _error(z[own]),
-        ]
+        gap = abs(x[own] - x[other])
+        share = gap - max(width / 2, MARGIN * gap) if spike[other] else gap / 2
+        room = [share, fine[own] * abs(bound - z[own]) / _error(z[own])]
         if b - a > 1:
-            room.append(abs(x[own] - x[own - way]) / 2)
+            room.append(FAR * abs(x[own] - x[own - way]))
         reach = x[own] + way * max(width / 2, min(room))
         place = 0 if way < 0 else len(scores)
-        scores = np.insert(scores, place, bounds[bound])
+        scores = np.insert(scores, place, bound)
         numbers = np.insert(numbers, place, reach)
     return scores, numbers
 
