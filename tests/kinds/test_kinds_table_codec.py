@@ -154,6 +154,19 @@ def test_positive_stays_positive_and_nonnegative_nonnegative():
     assert (fitted(table(x=once)).decode(state).columns["x"].values >= 0).all()
 
 
+def test_new_values_keep_to_the_steps_of_the_old():
+    state = {"num": torch.randn(N, 1, generator=torch.Generator().manual_seed(0)) * 1.5}
+    cents = fitted(table(x=draw("cents"))).decode(state).columns["x"].values
+    assert np.array_equal(np.round(cents, 2), cents)
+    assert not np.isin(cents, draw("cents")).all()
+    quarters = fitted(table(x=draw("quarter hours"))).decode(state).columns["x"].values
+    assert not ((quarters - DAY).astype(np.int64) % 900_000_000).any()
+    days = fitted(table(x=draw("days"))).decode(state).columns["x"].values
+    assert np.array_equal(days.astype("M8[D]").astype("M8[us]"), days)
+    fives = 5 * np.random.default_rng(0).integers(0, 400, N) + 3
+    assert (fitted(table(x=fives)).decode(state).columns["x"].values % 5 == 3).all()
+
+
 def test_an_end_that_repeats_is_closed_and_so_is_int64():
     hours = np.random.default_rng(0).integers(1, 100, N)
     made = fitted(table(x=hours)).decode({"num": torch.tensor([[9.0], [-9.0]])})
