@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -158,12 +159,25 @@ def _sniff(start: str, tabs: bool) -> str:
 
 
 def _parse(text: str, cut: str, name: str, limit: int | None) -> Texts:
+    """The columns; where quotes stand after a space, the space is no part of the cell."""
+    first: Texts | DataError
     try:
-        return _rows(text, cut, name, limit, skip=False)
-    except DataError:
-        if f'{cut} "' not in text:
-            raise
-        return _rows(text, cut, name, limit, skip=True)  # quotes after a space
+        first = _rows(text, cut, name, limit, skip=False)
+    except DataError as error:
+        first = error
+    if f'{cut} "' in text and (isinstance(first, DataError) or _spaced(first)):
+        with contextlib.suppress(DataError):
+            return _rows(text, cut, name, limit, skip=True)
+    if isinstance(first, DataError):
+        raise first
+    return first
+
+
+def _spaced(texts: Texts) -> bool:
+    """Whether a cell begins with a space and a quote."""
+    import pyarrow.compute as pc
+
+    return any(pc.any(pc.starts_with(c, ' "')).as_py() for c in texts.columns.values())
 
 
 def _rows(text: str, cut: str, name: str, limit: int | None, *, skip: bool) -> Texts:
