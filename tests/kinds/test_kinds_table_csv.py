@@ -126,7 +126,7 @@ def test_latin_1_is_read_and_said_or_refused(tmp_path: Path) -> None:
     assert lists(of(tmp_path, text, encoding="latin-1"))["b"][0] == "Zürich"
     with pytest.raises(DataError, match="line 2 is not utf-8"):
         of(tmp_path, text, strict=True)
-    with pytest.raises(DataError, match="line 3 .*not cp1252"):
+    with pytest.raises(DataError, match=r"line 3 .*not cp1252"):
         of(tmp_path, b"a,b\n1,x\n2,\x81\n3,z\n")
     with pytest.raises(ArgumentError, match="unknown encoding"):
         of(tmp_path, text, encoding="utf8000")

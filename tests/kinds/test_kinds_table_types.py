@@ -169,7 +169,7 @@ def test_numbers_come_back_exactly(tmp_path: Path, floats: Any, integers: Any) -
 
 
 def test_decimals_are_limited_to_those_of_the_column(tmp_path: Path) -> None:
-    read_as, items = column(tmp_path, ["1.50", "2.25", "3.00"])
+    _, items = column(tmp_path, ["1.50", "2.25", "3.00"])
     drawn: Any = items.data[np.array([0, 1])]
     drawn.columns["a"].values[:] = [0.123456, 7.0]
     path = save(drawn, tmp_path / "drawn.csv", origin=items.origin)
