@@ -84,9 +84,7 @@ def test_pictures(tmp_path: Path, beside: bool) -> None:
     table = mixed(400)
     figure = look(table, path=tmp_path / "t.png", beside=mixed(500, 1.0) if beside else None)
     titles = {axes.get_title().split("\n")[0]: axes for axes in figure.axes}
-    assert [*titles][:-1] == [name for name in table.names if "$" not in name] + [
-        r"cost in \$ or \$\$"
-    ]
+    assert [*titles] == [name for name in table.names if "$" not in name] + [r"cost in \$ or \$\$"]
     assert "75 % missing" in titles["holes"].get_title()
     assert titles["tail"].get_xscale() == "log"
     assert "% beyond the axis" in titles["outlier"].get_title()

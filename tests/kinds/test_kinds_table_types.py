@@ -97,9 +97,15 @@ def test_dates_that_could_be_either_stay_text(tmp_path: Path) -> None:
     read_as, items = column(tmp_path, cells)
     assert read_as.to_list() == cells
     assert "day-first" in items.notes[0]
-    for said, month in (("day-first", 2), ("month-first", 1)):
+    for said, month in (("date:day-first", 2), ("date:month-first", 1)):
         read_as, _ = column(tmp_path, cells, types={"a": said})
         assert read_as.to_list()[0].month == month
+    with pytest.raises(DataError, match="declare the order: types="):
+        column(tmp_path, cells, types={"a": "date"})
+    with pytest.raises(DataError, match="row 2 of column 'a' is '13/04/2021' and no date"):
+        column(tmp_path, ["01/02/2020", "13/04/2021"], types={"a": "date:month-first"})
+    with pytest.raises(DataError, match="row 1 of column 'a' is 'x' and no date"):
+        column(tmp_path, ["x", "y"], types={"a": "date"})
     mixed, _ = column(tmp_path, ["2020-01-01 10:00:00Z", "2020-01-01 10:00:00"])
     assert mixed.values.dtype == object
 
@@ -129,12 +135,16 @@ def test_declared_types(tmp_path: Path) -> None:
         column(tmp_path, nearly)
     read_as, _ = column(tmp_path, nearly, types={"a": "category"})
     assert read_as.values.dtype == object
+    read_as, _ = column(tmp_path, nearly, types={"a": "ordinal:1<2<3"})
+    assert read_as.values.dtype == object
+    read_as, _ = column(tmp_path, nearly, types={"a": {"ordinal": ["1", "2"]}})
+    assert read_as.values.dtype == object
     read_as, _ = column(tmp_path, ["1", "inf", "2"], types={"a": "category"})
     assert read_as.to_list() == ["1", "inf", "2"]
     read_as, _ = column(tmp_path, ["1", "2", "2"], types={"a": "text"})
     assert read_as.to_list() == ["1", "2", "2"]
     with pytest.raises(DataError, match="row 2 of column 'a' is 'x' and no number"):
-        column(tmp_path, ["1", "x", "y"], types={"a": "number"})
+        column(tmp_path, ["1", "x", "y"], types={"a": "continuous"})
 
 
 def test_a_million_categories(tmp_path: Path) -> None:

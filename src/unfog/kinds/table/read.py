@@ -32,7 +32,7 @@ def read(
     key: str | None = None,
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    types: Mapping[str, str] | None = None,
+    types: Mapping[str, Any] | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     missing: Sequence[str] | None = None,
@@ -47,8 +47,9 @@ def read(
         key: without effect, because a table has one part.
         strict: refuse text that is not UTF-8 instead of reading it as cp1252.
         progress: called with (columns done, columns).
-        types: column -> the user's word for what it is; "category" keeps an almost numeric column
-            as text, "day-first" and "month-first" settle dates.
+        types: column -> the user's word for what it is (`roles.KINDS`): "category" keeps an almost
+            numeric column as text, "continuous" and "date" refuse anything else,
+            "date:day-first" and "date:month-first" settle 3/4/2020.
         delimiter, encoding: of delimited text; guessed when None.
         missing: words for a missing cell in text, besides the empty one.
         limit: rows to keep, from the first.
@@ -110,7 +111,7 @@ def plain(cells: Cells) -> np.ndarray:
 def _file(
     path: Path,
     origin: dict[str, Any],
-    types: dict[str, str],
+    types: dict[str, Any],
     strict: bool,
     delimiter: str | None,
     encoding: str | None,
@@ -138,7 +139,7 @@ def _file(
     columns, absent = {}, {}
     for done, (name, cells) in enumerate(texts.columns.items()):
         spelt = understand(
-            name, cells, said=types.get(name), missing=missing, delimiter=texts.delimiter
+            name, cells, said=_word(types.get(name)), missing=missing, delimiter=texts.delimiter
         )
         columns[name] = Column(spelt.cells, spelt.spelling, spelt.remarks)
         absent[name] = spelt.absent
@@ -147,7 +148,14 @@ def _file(
     return columns, texts.notes + _absent(absent)
 
 
-def _check_names(types: Mapping[str, str] | None, columns: Mapping[str, Any]) -> None:
+def _word(said: Any) -> str | None:
+    """The user's word for a type; "ordinal" where levels were named with it."""
+    if isinstance(said, Mapping):
+        return str(next(iter(said), "")) or None
+    return said if said is None or str(said).startswith("date:") else str(said).partition(":")[0]
+
+
+def _check_names(types: Mapping[str, Any] | None, columns: Mapping[str, Any]) -> None:
     for name in types or {}:
         if name not in columns:
             raise UnknownName(unknown("column in types", name, columns))
