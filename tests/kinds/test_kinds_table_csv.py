@@ -186,6 +186,8 @@ def test_arguments(tmp_path: Path) -> None:
             of(tmp_path, GOOD, **wrong)
     with pytest.raises(UnknownName, match="did you mean 'colour'"):
         of(tmp_path, "colour,b\n1,2\n3,4\n", types={"color": "text"})
+    with pytest.raises(ArgumentError, match="delimited text only"):
+        read({"a": [1, 2]}, missing=["-"])
     for path in (tmp_path, tmp_path / "none.csv"):
         with pytest.raises(DataError, match=r"give a \.csv"):
             read(path)

@@ -81,10 +81,9 @@ def _parsed(words: Words, style: tuple[str, str]) -> Reading | None:
             "leave the cell empty",
         )
     spelling: dict[str, Any] = {"as": "number", **_marks(style, words)}
-    texts = plain.to_pylist()
-    if not any("e" in one or "E" in one for one in texts):
-        lengths = [len(one.partition(".")[2]) for one in texts]
-        spelling["decimals"] = [min(lengths), max(lengths)]
+    if not pc.any(pc.match_substring_regex(plain, "[eE]")).as_py():
+        lengths = pc.utf8_length(pc.replace_substring_regex(plain, r"^[^.]*\.?", "")).to_numpy()
+        spelling["decimals"] = [int(lengths.min()), int(lengths.max())]
     return Reading(floats, spelling, _remarks(style, words))
 
 

@@ -58,6 +58,10 @@ def read(
     """
     if limit is not None and limit < 2:
         raise ArgumentError(f"limit={limit} leaves nothing to learn from; give at least 2")
+    delimited = isinstance(source, str | Path) and not PARQUET.search(str(source))
+    for option, value in (("delimiter", delimiter), ("encoding", encoding), ("missing", missing)):
+        if value is not None and not delimited:
+            raise ArgumentError(f"{option}={value!r} is for delimited text only; leave it out")
     origin: dict[str, Any] = {}
     if isinstance(source, str | Path):
         columns, notes = _file(

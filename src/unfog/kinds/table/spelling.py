@@ -61,15 +61,17 @@ def understand(
     codes = coded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
     words, trimmed = coded.dictionary, pc.utf8_trim_whitespace(coded.dictionary)
     counts = np.bincount(codes, minlength=len(words))
-    spelt = np.array(trimmed.to_pylist(), dtype=object)
-    gone = spelt == ""
-    if missing is not None:
-        gone |= np.isin(spelt.astype(str), [one.strip() for one in missing])
-    elif not _prose(spelt[~gone], counts[~gone]):
-        gone |= np.array([one in MISSING for one in spelt], dtype=bool)
+    gone = pc.equal(trimmed, "").to_numpy(zero_copy_only=False)
+    listed = [one.strip() for one in (MISSING if missing is None else missing)]
+    marked = ~gone & pc.is_in(trimmed, pa.array(listed, trimmed.type)).to_numpy(
+        zero_copy_only=False
+    )
+    if marked.any() and (missing is not None or not _prose(trimmed, counts, ~gone & ~marked)):
+        gone |= marked
     absent: dict[str, int] = {}
-    for one, count in zip(spelt[gone], counts[gone]):
-        absent[one] = absent.get(one, 0) + int(count)
+    for one in np.flatnonzero(gone):
+        word = trimmed[int(one)].as_py()
+        absent[word] = absent.get(word, 0) + int(counts[one])
     present = ~gone[codes]
     if gone.all():
         empty = np.full(len(codes), None, dtype=object)
@@ -92,12 +94,13 @@ def understand(
     return Spelt(Cells(values[codes], present), read.spelling, read.remarks, absent)
 
 
-def _prose(words: np.ndarray, counts: np.ndarray) -> bool:
-    """Whether distinct words look like free text: most have a space and few repeat."""
-    if len(words) < 3:
-        return False
-    spaced = sum(" " in word for word in words)
-    return spaced > len(words) / 2 and float(counts.sum()) / len(words) < 5
+def _prose(words: Any, counts: np.ndarray, known: np.ndarray) -> bool:
+    """Whether the known words look like free text: most have a space and few repeat."""
+    import pyarrow.compute as pc
+
+    spaced = pc.match_substring(words, " ").to_numpy(zero_copy_only=False) & known
+    distinct = known.sum()
+    return bool(distinct > 2 and spaced.sum() > distinct / 2 and counts[known].sum() < 5 * distinct)
 
 
 def _typed(words: Words) -> Reading | None:
