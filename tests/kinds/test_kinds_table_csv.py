@@ -56,6 +56,7 @@ FAULTS = {
     "header only, quoted": ('"a","b"\n', "no rows"),
     "one row": ("a,b\n1,2\n", "has 1 rows; give at least two"),
     "no header": ("5.1,3.5,0.2\n4.9,3.0,0.2\n4.7,3.2,0.2\n", "names are missing"),
+    "no header, words too": ("M,0.455,0.3\nM,0.35,0.2\nF,0.5,0.4\n", "names are missing"),
     "inf": ("a,b\n1.5,x\ninf,y\n2.5,z\n", "row 2 of column 'a' is 'inf' and not finite"),
     "minus infinity": ("a,b\n1,x\n2,y\n-Infinity,z\n", "row 3 of column 'a' is '-Infinity'"),
     "1e400": ("a,b\n1.5,x\n1e400,y\n2.5,z\n", "row 2 of column 'a' is '1e400' and not finite"),
@@ -137,6 +138,8 @@ def test_names_are_made_for_columns_without_one(tmp_path: Path) -> None:
     data: Any = items.data
     assert data.names == ["column_1", "b"]
     assert "column 1 has no name" in items.notes[0]
+    assert "some names are numbers (39, 13)" in of(tmp_path, "39,x,13\n50,y,9\n38,z,7\n").notes[0]
+    assert of(tmp_path, "2010,2011\n50,9\n38,7\n").notes == []
 
 
 def test_one_column_keeps_its_empty_cells(tmp_path: Path) -> None:

@@ -221,12 +221,16 @@ def _numbered(text: str, cut: str, name: str, skip: bool) -> Iterator[tuple[int,
 def _names(row: Sequence[str], name: str) -> tuple[list[str], list[str]]:
     """The columns' names, without spaces around them and each of them once."""
     names, notes = [cell.strip() for cell in row], []
-    if all(re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", cell) for cell in names) and any(
-        not cell.isdigit() for cell in names
-    ):
+    numbers = [cell for cell in names if re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", cell)]
+    if len(numbers) >= len(names) / 2 and not all(cell.isdigit() for cell in numbers):
         raise DataError(
-            f"{name}: its first line holds numbers ({', '.join(names[:4])}), so the names are "
+            f"{name}: its first line holds numbers ({', '.join(numbers[:4])}), so the names are "
             "missing; put a line of column names first"
+        )
+    if 0 < len(numbers) < len(names):
+        notes.append(
+            f"some names are numbers ({', '.join(numbers[:4])}): if the file has no line of names, "
+            "put one first"
         )
     for i, cell in enumerate(names):
         if not cell:
