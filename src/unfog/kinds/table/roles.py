@@ -225,6 +225,8 @@ def _order(asked: Any) -> tuple[Any, list[Any] | None]:
         return kind, list(order)
     if isinstance(asked, str) and asked.startswith("ordinal:"):
         return "ordinal", [level.strip() for level in asked.removeprefix("ordinal:").split("<")]
+    if isinstance(asked, str) and asked.startswith("date:"):
+        return "date", None  # what follows says how its cells are spelt
     return asked, None
 
 
