@@ -29,7 +29,8 @@ def frame(count, seed=0):
             "spent": spent,
             "visits": rng.poisson(40, count),
             "twice": known,
-            "joined": pd.Timestamp("2020-01-01") + pd.to_timedelta(rng.integers(0, 900, count), "D"),
+            "joined": pd.Timestamp("2020-01-01")
+            + pd.to_timedelta(rng.integers(0, 900, count), "D"),
             "active": group != "c",
             "country": "NL",
         }
