@@ -25,6 +25,8 @@ from unfog.tasks.trained import Trained
 
 FILE = "evaluation.json"
 MOST_ROWS = 10_000
+FEW = 20
+"""Held-out items below which the validation part is judged against as well."""
 JUDGED = {
     "continuous": "number",
     "integer": "number",
@@ -227,7 +229,11 @@ def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple
             raise DataError(
                 f"only {len(items)} items, so none were held out for testing; give held-out data"
             )
-        return items.take(part), f"the {len(part)} held-out items of the run's own data"
+        what = f"the {len(part)} held-out items of the run's own data"
+        if len(part) < FEW:  # neither part was learnt from
+            part = np.sort(np.concatenate([part, model.splits.validation]))
+            what = f"the {len(part)} items of the run's own test and validation parts"
+        return items.take(part), what
     reading = dict(model.config.data.reading)
     if model.config.kind == "image" and "size" not in reading:
         reading["size"] = tuple(model.config.data.item[:2])
