@@ -168,7 +168,9 @@ class TableNet(nn.Module):
 
 
 def _places(sizes: list[int], most: int) -> Tensor:
-    """(m, most): where each column's logits lie in a row of all; one past the end where it has none."""
+    """(m, most): where each column's logits lie in a row of all; beyond its size, one past the
+    end.
+    """
     end = sum(sizes)
     rows, start = [], 0
     for size in sizes:

@@ -176,7 +176,7 @@ def _planned(
         "threads": threads(world),
     }
     rows = world.share(config.train.batch)
-    if precision == "auto" and entries(config) < FINE:
+    if precision == "auto" and not config.fields and entries(config) < FINE:
         precision = "float32"  # a few numbers, each of which matters to more than three digits
     if steps is None:
         model = build_model(config).to(device)

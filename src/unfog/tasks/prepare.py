@@ -142,6 +142,7 @@ def resolve(
         "seed": seed,
         "device": device,
         **chosen,
+        "sampling_steps": max(chosen["sampling_steps"], offered.get("sampling_steps", 1)),
         "net": offered["net"],
         "space": offered["space"],
         "scale": offered["scale"] if given else 1.0,
@@ -213,9 +214,11 @@ def reread(source: Any, config: Config, splits: Splits) -> Items:
 def encoded(items: Items, splits: Splits, borders: Borders) -> States:
     """Training states in the space, (N, *shape) float32 or a dict of fields, and conditions."""
     training = items.take(splits.train)
+    # rows of a table are small, and equal rows get different draws when they are encoded together
+    slab = len(training) if getattr(borders.codec, "fields", {}) else 1024
     parts = [
-        borders.space.into(borders.codec.encode(training.data[at : at + 1024]))
-        for at in range(0, len(training), 1024)
+        borders.space.into(borders.codec.encode(training.data[at : at + slab]))
+        for at in range(0, len(training), slab)
     ]
     states = each(lambda *pieces: torch.cat(pieces), *parts)
     states = each(lambda v: v.float() if v.is_floating_point() else v, states)

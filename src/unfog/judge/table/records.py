@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +13,8 @@ from unfog.judge import bootstrap
 from unfog.judge.figure import Figure
 from unfog.judge.states import np_rng
 from unfog.judge.table.case import TableCase, table_metrics
-from unfog.judge.table.features import Rows
+from unfog.judge.table.features import Rows, encode, roles_of
+from unfog.kinds.table.cells import Table
 
 MOST = 40_000
 PAIRS = 100_000_000  # distances that take a few seconds
@@ -100,6 +102,19 @@ def nearer(samples: Rows, train: Rows, real: Rows) -> Sides:
         near.append(tied[:, : len(train)].sum(1).double() / tied.sum(1))
         index.append(found)
     return Sides(torch.cat(near).numpy(), torch.cat(index).numpy(), len(train), len(real))
+
+
+def nearest_rows(
+    samples: Table, train: Table, roles: Mapping[str, str] | None = None
+) -> np.ndarray:
+    """(N,) the training row that is nearest to each sample, in the distance of `closest_record`."""
+    known, drawn = encode([train, samples], roles_of(train, roles))
+    reference = places(known, known)
+    parts = [
+        places(drawn[at : at + CHUNK], known).gaps(reference).argmin(1)
+        for at in range(0, len(drawn), CHUNK)
+    ]
+    return torch.cat([torch.empty(0, dtype=torch.long), *parts]).numpy()
 
 
 def _resampled(sides: Sides, rng: np.random.Generator) -> np.ndarray:

@@ -44,7 +44,7 @@ class Cells:
         return self.values[self.present]
 
     def to_list(self) -> list[Any]:
-        """N plain Python values (str, int, float, bool, datetime, timedelta), None where missing."""
+        """N plain values (str, int, float, bool, datetime, timedelta), None where missing."""
         return [
             value if there else None
             for value, there in zip(self.values.tolist(), self.present.tolist())

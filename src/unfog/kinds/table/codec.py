@@ -160,6 +160,18 @@ class TableCodec:
             columns[name] = column.decode(name, parts, keys, start)
         return Table(columns)
 
+    def with_given(self, table: Table, given: Mapping[str, list[Any]]) -> Table:
+        """The table with the values that were asked for; None leaves what was drawn."""
+        columns = dict(table.columns)
+        for name, wanted in given.items():
+            cells = columns[name]
+            values, present = cells.values.copy(), cells.present.copy()
+            for row, value in enumerate(wanted):
+                if value is not None:
+                    values[row], present[row] = _as(cells.values.dtype, value), True
+            columns[name] = Cells(values, present)
+        return Table(columns)
+
     def _checked(self, state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         fields = self.fields
         if set(state) != set(fields):
@@ -219,3 +231,10 @@ class TableCodec:
         if len(columns) != len(config["columns"]) or not made.fields:
             raise RunError("the table's codec has repeated columns or none to learn; fit again")
         return made
+
+
+def _as(dtype: np.dtype, value: Any) -> Any:
+    """A given value in the column's type; a truth value may come as its word."""
+    if dtype.kind == "b" and isinstance(value, str):
+        return value.lower() == "true"
+    return np.datetime64(value, "us") if dtype.kind == "M" else value
