@@ -164,3 +164,13 @@ def test_other_recipes_take_tables(recipe):
     model = unfog.fit(frame(80), recipe=recipe, steps=3, settings=TINY, quiet=True)
     assert len(model.sample(4, steps=5).data) == 4
     assert isinstance(model.sample(4, steps=5).state["cat"], torch.Tensor)
+
+
+def test_shards_of_rows_are_the_rows(small, tmp_path):
+    from unfog.tasks.shards import draw_shard
+
+    whole = small.sample(23, steps=3, seed=5, batch=4).save(tmp_path / "whole.csv")
+    for part in range(3):
+        draw_shard(small, tmp_path / "parts", 23, part, 3, steps=3, seed=5, batch=4)
+    parts = [pd.read_csv(p) for p in sorted((tmp_path / "parts").glob("shard-*/*.csv"))]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), pd.read_csv(whole))
