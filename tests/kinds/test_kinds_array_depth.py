@@ -191,7 +191,7 @@ def test_a_missing_value_where_none_was_is_named() -> None:
     data = holes()
     codec = codec_of(read(data))
     data[3, 1] = np.nan
-    with pytest.raises(DataError, match="1 values are missing .* channels 1"):
+    with pytest.raises(DataError, match=r"1 values are missing .* channels 1"):
         codec.encode(data)
 
 
@@ -257,7 +257,7 @@ def test_layouts_and_rings_that_do_not_fit() -> None:
     assert read(data, periodic="2").origin["periodic"] == [1]
     assert read(data, periodic=[-1, 1]).origin["periodic"] == [0, 1]
     assert read(data, periodic=2, layout="NCL").origin["periodic"] == [0]
-    with pytest.raises(ArgumentError, match="axis 0 is the items.*allowed: 1, 2"):
+    with pytest.raises(ArgumentError, match=r"axis 0 is the items.*allowed: 1, 2"):
         read(data, periodic="0")
     with pytest.raises(ArgumentError, match="axis 1 is the channels"):
         read(data, periodic="1", layout="NCL")

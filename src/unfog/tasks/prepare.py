@@ -4,6 +4,7 @@ fitted.
 
 from __future__ import annotations
 
+import inspect
 import math
 import pathlib
 import platform
@@ -100,6 +101,7 @@ def prepare(
     if not content["sigma_data"] > 0:
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
+    _close_rings(content, codec, space)
     content["net"] = _net(content["net"], content["shape"], cond)
     if content["target"]["name"] == "edm":
         content["target"].setdefault("sigma_data", content["sigma_data"])
@@ -163,6 +165,21 @@ def resolve(
         },
         "reasons": list(offered["reasons"]),
     }
+
+
+def _close_rings(content: dict[str, Any], codec: Any, space: Any) -> None:
+    """Tell the net which axes of the grid are closed to a ring; say so where it can't know."""
+    rings = list(getattr(codec, "periodic", ()))
+    if not rings:
+        return
+    net, grid = content["net"], content["space"]["name"] == "identity"
+    if grid and "periodic" in inspect.signature(nets[net["name"]]).parameters:
+        net.setdefault("periodic", rings)
+    else:
+        content["reasons"].append(
+            f"the periodic axes make no difference to the net {net['name']!r} in the "
+            f"{content['space']['name']} space; --set net=unet --set space=identity closes them"
+        )
 
 
 def _net(content: dict[str, Any], shape: list[int], cond: GivenCodec) -> dict[str, Any]:

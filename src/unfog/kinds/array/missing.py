@@ -26,8 +26,8 @@ def check_numbers(array: np.ndarray, name: str) -> None:
         raise DataError(f"{name}: all values are NaN or infinite; there is nothing to learn from")
     if first is not None:
         raise DataError(
-            f"{name}: holds infinite values ({bad}, the first at index {first}); remove those items, "
-            "or put NaN there if they are missing"
+            f"{name}: holds infinite values ({bad}, the first at index {first}); remove those "
+            "items, or put NaN there if they are missing"
         )
 
 
