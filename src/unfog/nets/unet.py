@@ -148,8 +148,8 @@ class UNet(nn.Module):
         attention: for each level; None = where at most 64 places are left.
         head_width: channels per attention head.
         patch: places along each axis that are folded into channels at the border.
-        periodic: axes of the grid, from 0, that are closed to a ring, such as longitude: what leaves
-            at one end comes in at the other.
+        periodic: axes of the grid, from 0, that are closed to a ring, such as longitude: what
+            leaves at one end comes in at the other.
         vector: width of the condition vector; None = 4·width.
         given: condition specs; texts are attended to at attention levels.
         two_times: embed s as well (flow maps).    out_channels: of the output; None = C.

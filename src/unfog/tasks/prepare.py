@@ -21,6 +21,7 @@ from unfog.kinds import kinds
 from unfog.kinds.given import GivenCodec
 from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
+from unfog.kinds.kind import Kind
 from unfog.kinds.splits import Splits, split
 from unfog.maths.randomness import mix
 from unfog.model import spaces
@@ -30,6 +31,7 @@ from unfog.tasks.config import Config, TrainConfig, complaint, override
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 
+AUGMENT = "augment"  # the condition that says how an item was augmented
 States = tuple[Tensor, dict[str, Tensor]]
 
 
@@ -102,7 +104,8 @@ def prepare(
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     _close_rings(content, codec, space)
-    content["net"] = _net(content["net"], content["shape"], cond)
+    specs = cond.specs | _augment_spec(room, content["train"]["augment"], given)
+    content["net"] = _net(content["net"], content["shape"], specs)
     if content["target"]["name"] == "edm":
         content["target"].setdefault("sigma_data", content["sigma_data"])
     try:
@@ -182,11 +185,22 @@ def _close_rings(content: dict[str, Any], codec: Any, space: Any) -> None:
         )
 
 
-def _net(content: dict[str, Any], shape: list[int], cond: GivenCodec) -> dict[str, Any]:
+def _augment_spec(room: Kind, probability: Any, given: list[str]) -> dict[str, Any]:
+    """What the net must know to be told how an item was augmented; {} if none is."""
+    if probability == 0:
+        return {}
+    if room.augment is None:
+        raise ArgumentError(f"there is no augmentation for {room.name}s; leave train.augment at 0")
+    if AUGMENT in given:
+        raise ArgumentError(f"a column {AUGMENT!r} can't be given beside augmentation; rename it")
+    return {AUGMENT: {"type": "augment", "size": room.augment(probability).size}}
+
+
+def _net(content: dict[str, Any], shape: list[int], specs: dict[str, Any]) -> dict[str, Any]:
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
     with torch.random.fork_rng(devices=[]):
-        net = nets.make(content["name"], shape=shape, given=cond.specs, **options)
+        net = nets.make(content["name"], shape=shape, given=specs, **options)
     return {"name": content["name"], **net.options}
 
 

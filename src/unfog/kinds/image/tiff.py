@@ -1,4 +1,4 @@
-"""16 bits per colour in TIFF files, which Pillow cuts to 8: read whole where the packing is plain."""
+"""16 bits per colour in plain TIFF files, which Pillow cuts to 8, read whole."""
 
 from __future__ import annotations
 
