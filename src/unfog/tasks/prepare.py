@@ -68,6 +68,7 @@ def prepare(
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
+    _known_reading(room, reading)
     items = room.read(source, given=given or None, **reading)
     splits = split(items, seed=seed)
     training = items.take(splits.train)
@@ -183,6 +184,17 @@ def _close_rings(content: dict[str, Any], codec: Any, space: Any) -> None:
             f"the periodic axes make no difference to the net {net['name']!r} in the "
             f"{content['space']['name']} space; --set net=unet --set space=identity closes them"
         )
+
+
+def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
+    """Raise ArgumentError for an option that this kind's reader does not have."""
+    options = set(inspect.signature(room.read).parameters) - {"source", "given", "progress"}
+    for name in reading:
+        if name not in options:
+            raise ArgumentError(
+                f"{name}={reading[name]!r} is no option of reading {room.name}s; those are: "
+                f"{', '.join(sorted(options))}"
+            )
 
 
 def _augment_spec(room: Kind, probability: Any, given: list[str]) -> dict[str, Any]:
