@@ -61,7 +61,7 @@ def declared(
     if angle is None:
         return {}
     if isinstance(angle, Mapping):
-        pairs = list(angle.items())
+        pairs: list[tuple[Any, str]] = list(angle.items())
     else:
         listed: list[Any] = [angle] if isinstance(angle, str | int) else list(angle)
         texts = [text for one in listed for text in str(one).split(",") if text.strip()]

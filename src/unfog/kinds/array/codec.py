@@ -97,12 +97,12 @@ class ArrayCodec:
         """The plain channels of the state, and its angles; those that are always missing left
         out.
         """
-        lost = np.zeros(self._grid[0], bool)
-        if self.gone is not None:
-            lost = self.gone.reshape(self._grid[0], -1).all(axis=1)
+        count = self._grid[0]
+        none = np.zeros((count, 1), bool) if self.gone is None else self.gone.reshape(count, -1)
+        lost: list[bool] = none.all(axis=1).tolist()
         turned = [angle for angle in self.angles if not lost[angle.channel]]
         circle = {angle.channel for angle in self.angles}
-        plain = [c for c in range(self._grid[0]) if c not in circle and not lost[c]]
+        plain = [c for c in range(count) if c not in circle and not lost[c]]
         return plain, turned
 
     @property

@@ -11,8 +11,15 @@ import numpy as np
 
 MAGIC = b"\x89PNG\r\n\x1a\n"
 CHANNELS = {0: 1, 2: 3, 4: 2, 6: 4}  # colour type → channels; 3 is a palette and never 16 bits
-ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2))
-ADAM7 += ((0, 1, 1, 2),)  # x, y of the first pixel of each pass; its steps in x, y
+ADAM7 = (  # x, y of the first pixel of each pass; its steps in x, y
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
 DIRECTORY = 2**20  # bytes of one chunk beside the pixels
 ORIENTED = {  # EXIF orientation → flip rows, flip columns, then swap the axes
     2: (False, True, False),
