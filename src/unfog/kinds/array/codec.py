@@ -99,7 +99,7 @@ class ArrayCodec:
         """
         count = self._grid[0]
         none = np.zeros((count, 1), bool) if self.gone is None else self.gone.reshape(count, -1)
-        lost: list[bool] = none.all(axis=1).tolist()
+        lost = [bool(row.all()) for row in none]
         turned = [angle for angle in self.angles if not lost[angle.channel]]
         circle = {angle.channel for angle in self.angles}
         plain = [c for c in range(count) if c not in circle and not lost[c]]
