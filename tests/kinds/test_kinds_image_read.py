@@ -93,30 +93,6 @@ def test_float_tiffs_are_kept(tmp_path: Path) -> None:
     assert np.array_equal(items.data[0, ..., 0], pixels)
 
 
-def test_sixteen_bit_colour_is_said_to_be_reduced(tmp_path: Path) -> None:
-    import struct
-    import zlib
-
-    def chunk(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
-    rows = b"".join(b"\0" + struct.pack(">6H", *([0xABCD] * 6)) for _ in range(2))
-    head = struct.pack(">IIBBBBB", 2, 2, 16, 2, 0, 0, 0)
-    body = (
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", head)
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-    for name in "ab":
-        (tmp_path / f"{name}.png").write_bytes(body)
-    items = read(tmp_path)
-    assert (items.data == 0xAB).all()
-    assert "16 bits per colour" in items.notes[0]
-
-
 @pytest.mark.parametrize("suffix", ["jpg", "png", "tif", "webp"])
 def test_exif_orientation_is_applied(tmp_path: Path, suffix: str) -> None:
     upright = np.zeros((16, 32, 3), np.uint8)

@@ -36,7 +36,7 @@ def test_deep_and_float_images_read_back(tmp_path: Path) -> None:
     real = rng.normal(size=(3, 5, 5, 1)).astype(np.float32)
     assert np.array_equal(image.read(image.save(real, tmp_path / "real")).data, real)
     with pytest.raises(DataError, match=r"write an \.npz"):
-        image.save(np.zeros((3, 5, 5, 3), np.uint16), tmp_path / "no")
+        image.save(np.zeros((3, 5, 5, 5), np.uint16), tmp_path / "no")
     assert not (tmp_path / "no").exists()
 
 

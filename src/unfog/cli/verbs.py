@@ -26,8 +26,14 @@ def fit(
     batch: int | None = None,
     lr: float | None = None,
     size: int | None = None,
+    resize: str | None = None,
     part: str | None = None,
+    metadata: str | None = None,
     key: str | None = None,
+    layout: str | None = None,
+    angle: str | None = None,
+    periodic: str | None = None,
+    augment: float | None = None,
     strict: Flag = False,
     types: Many = None,
     set_: Annotated[
@@ -67,11 +73,23 @@ def fit(
         Peak step size.
     size
         Images: bring all to this side.
+    resize
+        Images: how, crop (the default), pad or stretch.
     part
         Images: which of the source's train, validation and test folders to read; train where left
             out.
+    metadata
+        Images: a .csv or .jsonl with a row per file, beside the source or in it.
     key
         .npz: which array in it is the data.
+    layout
+        Arrays: the axes by letters, N first: NHW a grid of one channel, NCHW, NHWC, NL a series.
+    angle
+        Arrays: channels that are angles: 2 or 0,3:deg (rad, deg or turn).
+    periodic
+        Arrays: axes that are closed to a ring, 0 being the items': 2 is the longitude of (N, H, W).
+    augment
+        Images: probability of every augmentation, told to the net so that samples have none: 0.12
     strict
         Refuse the source if any file in it is damaged.
     types
@@ -101,17 +119,21 @@ def fit(
     from unfog.tasks.config import setting
     from unfog.tasks.fit import fit as learn
 
-    reading: dict[str, Any] = {}
-    if size is not None:
-        reading["size"] = size
-    if part is not None:
-        reading["part"] = part
-    if key is not None:
-        reading["key"] = key
-    if strict:
-        reading["strict"] = True
-    if types:
-        reading["types"] = _pairs(types)
+    asked = {
+        "size": size,
+        "resize": resize,
+        "part": part,
+        "metadata": _whole(metadata),
+        "key": key,
+        "layout": layout,
+        "angle": angle,
+        "periodic": periodic,
+        "strict": strict or None,
+        "types": _pairs(types) if types else None,
+    }
+    settings = dict(setting(text) for text in set_ or [])
+    if augment is not None:
+        settings["train.augment"] = augment
     model = learn(
         source,
         out=out,
@@ -122,8 +144,8 @@ def fit(
         steps=steps,
         batch=batch,
         lr=lr,
-        settings=dict(setting(text) for text in set_ or []),
-        reading=reading,
+        settings=settings,
+        reading={name: value for name, value in asked.items() if value is not None},
         seed=seed,
         device=device,
         precision=precision,
@@ -136,6 +158,11 @@ def fit(
         return {"run": str(model.folder), "config": model.config.to_json()}
     print(f"done: {out}    next: unfog sample {out} -n 16 -o samples", file=sys.stderr)
     return None
+
+
+def _whole(path: str | None) -> str | None:
+    """A path on disk made absolute, so that resuming elsewhere finds it; else as it is."""
+    return str(Path(path).resolve()) if path is not None and Path(path).exists() else path
 
 
 @app.command

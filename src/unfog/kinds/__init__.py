@@ -13,6 +13,7 @@ from unfog.kinds.array.look import give_back as array_give_back
 from unfog.kinds.array.look import look as array_look
 from unfog.kinds.array.look import save as array_save
 from unfog.kinds.array.read import read as array_read
+from unfog.kinds.image.augment import Augment
 from unfog.kinds.image.codec import ImageCodec
 from unfog.kinds.image.defaults import defaults as image_defaults
 from unfog.kinds.image.look import give_back as image_give_back
@@ -45,6 +46,7 @@ kinds.add(
         look=image_look,
         save=image_save,
         give_back=image_give_back,
+        augment=Augment,
     )
 )
 kinds.add(

@@ -45,7 +45,12 @@ class Codec(Protocol):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of data: how it is read, encoded, looked at, written and given back."""
+    """One kind of data: how it is read, encoded, looked at, written and given back.
+
+    Attributes:
+        augment: probability → (states, rng) -> states and, as `size` numbers each, what was done;
+            None where the kind has no augmentation.
+    """
 
     name: str
     read: Callable[..., Items]
@@ -54,3 +59,4 @@ class Kind:
     look: Callable[..., Any]
     save: Callable[..., Any]
     give_back: Callable[[Any, dict[str, Any]], Any]
+    augment: Callable[[float], Any] | None = None

@@ -8,6 +8,10 @@ A spec is a JSON dict per name; the tensor of a batch of B samples then is
     {"type": "text", "size": K, "length": L}  long (B, <= L), -1 = padding, a row of -1 = missing
     {"type": "tensor", "shape": [...]}      float (B, *shape), any NaN in a sample = missing
     {"type": "state", "shape": [C, ...]}    float (B, C, *spatial), any NaN in a sample = missing
+    {"type": "augment", "size": n}          float (B, n), how the sample was augmented; zeros = not
+
+How a sample was augmented is never unknown: where it isn't said the sample was not augmented, and
+it does not drop out. So nothing that samples has to know of it.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ SPEC_KEYS: dict[str, tuple[str, ...]] = {
     "text": ("size", "length"),
     "tensor": ("shape",),
     "state": ("shape",),
+    "augment": ("size",),
 }
 
 
@@ -68,7 +73,7 @@ def sample_shape(spec: Spec) -> tuple[int, ...]:
     match spec["type"]:
         case "class":
             return ()
-        case "classes" | "number":
+        case "classes" | "number" | "augment":
             return (spec["size"],)
         case "text":
             return (spec["length"],)
@@ -82,12 +87,14 @@ def is_index(spec: Spec) -> bool:
 
 
 def null(given: Given, batch: int, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """The cond dict in which every condition of every sample is missing."""
+    """The cond dict in which every condition of every sample is missing, and none is augmented."""
     made = {}
     for name, spec in given.items():
         shape = (batch, *sample_shape(spec))
         if is_index(spec):
             made[name] = torch.full(shape, -1, dtype=torch.long, device=device)
+        elif spec["type"] == "augment":
+            made[name] = torch.zeros(shape, device=device)
         else:
             made[name] = torch.full(shape, torch.nan, device=device)
     return made
@@ -198,6 +205,9 @@ def dropout(
     nulls = null(given, batch, draw.device)
     dropped = {}
     for row, (name, value) in zip(draw, full.items()):
+        if given[name]["type"] == "augment":
+            dropped[name] = value
+            continue
         rate = rates.get(name, 0.0) if isinstance(rates, Mapping) else rates
         lost = ((row < rate) | together).view(-1, *(1,) * (value.ndim - 1))
         empty = nulls[name].to(value.dtype)

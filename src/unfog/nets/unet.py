@@ -15,7 +15,7 @@ from unfog.nets.attention import attend, join, split, unit
 from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
-from unfog.nets.patches import cropped, fold, marked, unfold
+from unfog.nets.patches import cropped, fold, marked, ringed, unfold
 from unfog.nets.registry import nets
 
 SILU = 1 / 0.596  # 1 / rms of silu(normal); always folded into the next layer's weights
@@ -34,6 +34,7 @@ class _Conv(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outward, inward, *kernel))
         self.padding = tuple(size // 2 for size in kernel)
+        self.rings: tuple[int, ...] = ()  # axes of the grid that are closed
 
     def initialise(self) -> None:
         nn.init.normal_(self.weight)
@@ -52,7 +53,10 @@ class _Conv(nn.Module):
         weight = self.filters(gain)
         if not self.padding:
             return F.linear(x, weight)
-        return (F.conv3d if x.ndim == 5 else F.conv2d)(x, weight, padding=self.padding)
+        padding: Sequence[int] = self.padding
+        if self.rings:
+            x, padding = ringed(x, padding, self.rings)
+        return (F.conv3d if x.ndim == 5 else F.conv2d)(x, weight, padding=tuple(padding))
 
 
 class _Attention(nn.Module):
@@ -144,6 +148,8 @@ class UNet(nn.Module):
         attention: for each level; None = where at most 64 places are left.
         head_width: channels per attention head.
         patch: places along each axis that are folded into channels at the border.
+        periodic: axes of the grid, from 0, that are closed to a ring, such as longitude: what
+            leaves at one end comes in at the other.
         vector: width of the condition vector; None = 4·width.
         given: condition specs; texts are attended to at attention levels.
         two_times: embed s as well (flow maps).    out_channels: of the output; None = C.
@@ -158,6 +164,7 @@ class UNet(nn.Module):
         attention: Sequence[bool] | None = None,
         head_width: int = 64,
         patch: int = 1,
+        periodic: Sequence[int] = (),
         vector: int | None = None,
         given: Given | None = None,
         two_times: bool = False,
@@ -170,6 +177,12 @@ class UNet(nn.Module):
             raise ArgumentError(
                 f"shape={list(shape)} has {self.axes} axes beside channels; give 1 to 3"
             )
+        if any(axis not in range(self.axes) for axis in periodic):
+            raise ArgumentError(
+                f"periodic={list(periodic)} names axes of a grid that has {self.axes}; give some "
+                f"of {list(range(self.axes))}"
+            )
+        self.periodic = tuple(sorted(set(periodic)))
         self.multiple = patch * 2 ** (len(mult) - 1)
         if attention is None:
             sizes = [-(-size // self.multiple) for size in self.shape[1:]]
@@ -190,6 +203,7 @@ class UNet(nn.Module):
             "attention": [bool(use) for use in attention],
             "head_width": head_width,
             "patch": patch,
+            "periodic": list(self.periodic),
             "vector": vector,
             "given": {name: dict(spec) for name, spec in (given or {}).items()},
             "two_times": two_times,
@@ -236,6 +250,9 @@ class UNet(nn.Module):
             for level in reversed(levels)
         )
         self.last = nn.Linear(widths[0], self.out_channels * patch**self.axes)
+        for part in self.modules():
+            if isinstance(part, _Conv) and any(part.padding):
+                part.rings = tuple(axis + (self.axes == 1) for axis in self.periodic)
         self.initialise()
 
     def initialise(self) -> None:
@@ -266,7 +283,7 @@ class UNet(nn.Module):
         given = self.conditions(cond, batch, spatial=spatial)
         about = (F.silu(self.time(t, s, batch) + given.vector), given.tokens, given.token_mask)
         x = x_t if given.channels is None else torch.cat([x_t, given.channels.to(x_t.dtype)], dim=1)
-        x = fold(marked(x, self.multiple), self.patch)
+        x = fold(marked(x, self.multiple, self.periodic), self.patch)
         if self.axes == 1:
             x = x.unsqueeze(2)
         x = x.contiguous(
@@ -289,7 +306,8 @@ class UNet(nn.Module):
         x = self.last(F.silu(x.movedim(1, -1))).movedim(-1, 1)
         if self.axes == 1:
             x = x.squeeze(2)
-        return cropped(unfold(x.to(x_t.dtype), self.patch), spatial)
+        x = unfold(x.to(x_t.dtype), self.patch)
+        return cropped(x, spatial, self.multiple, self.periodic)
 
     def _halved(self, x: Tensor) -> Tensor:
         pool = F.avg_pool3d if self.axes == 3 else F.avg_pool2d

@@ -32,6 +32,7 @@ class TrainConfig(Part):
     clip: float = Field(default=1.0, gt=0)
     ema: float = Field(default=0.05, ge=0.001, le=0.28)
     dropout: float = Field(default=0.1, ge=0, lt=1)
+    augment: float = Field(default=0.0, ge=0, le=1)
     precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     threads: int = Field(default=1, ge=1)
     budget: float | None = Field(default=None, gt=0)

@@ -36,7 +36,7 @@ def inspect(
         "count": len(items),
         "item": list(items.data.shape[1:]),
         "dtype": str(items.data.dtype),
-        "range": [float(items.data.min()), float(items.data.max())],
+        "range": [float(np.nanmin(items.data)), float(np.nanmax(items.data))],
         "memory_mb": round(items.data.nbytes / 1e6, 1),
         "columns": columns,
         "duplicates": parts.duplicates,

@@ -17,6 +17,8 @@ import torch
 from torch import Tensor
 
 from unfog.errors import Stopped
+from unfog.kinds import kinds
+from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, lead
 from unfog.model import files
 from unfog.model.ema import Ema
@@ -25,7 +27,7 @@ from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
 from unfog.tasks.config import Config
-from unfog.tasks.prepare import Prepared
+from unfog.tasks.prepare import AUGMENT, Prepared
 from unfog.tasks.show import bar, note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
@@ -51,7 +53,21 @@ def batches_of(prepared: Prepared) -> Batches:
             {name: value[picked] for name, value in cond.items()},
         )
 
-    return Batches(len(lead(states)), config.train.batch, config.seed, fetch)
+    return Batches(len(lead(states)), config.train.batch, config.seed, fetch, _augment(prepared))
+
+
+def _augment(prepared: Prepared) -> Callable[..., Any] | None:
+    """What is done to a training batch before the net sees it: the kind's own augmentation."""
+    probability, kind = prepared.config.train.augment, kinds[prepared.config.kind]
+    if probability == 0 or kind.augment is None:
+        return None
+    changed, space = kind.augment(probability), prepared.borders.space
+
+    def augment(x: Tensor, cond: dict[str, Tensor], rng: Rng) -> tuple[Tensor, dict[str, Tensor]]:
+        x, how = changed(space.back(x), rng)
+        return space.into(x), {**cond, AUGMENT: how}
+
+    return augment
 
 
 @dataclass

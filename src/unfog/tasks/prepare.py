@@ -4,6 +4,7 @@ fitted.
 
 from __future__ import annotations
 
+import inspect
 import math
 import pathlib
 import platform
@@ -20,6 +21,7 @@ from unfog.kinds import kinds
 from unfog.kinds.given import GivenCodec
 from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
+from unfog.kinds.kind import Kind
 from unfog.kinds.splits import Splits, split
 from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
@@ -31,6 +33,7 @@ from unfog.tasks.config import Config, TrainConfig, complaint, override
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 
+AUGMENT = "augment"  # the condition that says how an item was augmented
 States = tuple[State, dict[str, Tensor]]
 
 
@@ -67,6 +70,7 @@ def prepare(
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
+    _known_reading(room, reading)
     items = room.read(source, given=given or None, **reading)
     splits = split(items, seed=seed)
     training = items.take(splits.train)
@@ -104,8 +108,10 @@ def prepare(
     if not content["sigma_data"] > 0:
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
+    _close_rings(content, codec, space)
     described = {"fields": fields} if fields else {"shape": content["shape"]}
-    content["net"] = _net(content["net"], described, cond)
+    specs = cond.specs | _augment_spec(room, content["train"]["augment"], given)
+    content["net"] = _net(content["net"], described, specs)
     if content["target"]["name"] == "edm":
         content["target"].setdefault("sigma_data", content["sigma_data"])
     try:
@@ -171,11 +177,50 @@ def resolve(
     }
 
 
-def _net(content: dict[str, Any], described: dict[str, Any], cond: GivenCodec) -> dict[str, Any]:
+def _close_rings(content: dict[str, Any], codec: Any, space: Any) -> None:
+    """Tell the net which axes of the grid are closed to a ring; say so where it can't know."""
+    rings = list(getattr(codec, "periodic", ()))
+    if not rings:
+        return
+    net, grid = content["net"], content["space"]["name"] == "identity"
+    if grid and "periodic" in inspect.signature(nets[net["name"]]).parameters:
+        net.setdefault("periodic", rings)
+    else:
+        content["reasons"].append(
+            f"the periodic axes make no difference to the net {net['name']!r} in the "
+            f"{content['space']['name']} space; --set net=unet --set space=identity closes them"
+        )
+
+
+def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
+    """Raise ArgumentError for an option that this kind's reader does not have."""
+    options = set(inspect.signature(room.read).parameters) - {"source", "given", "progress"}
+    for name in reading:
+        if name not in options:
+            raise ArgumentError(
+                f"{name}={reading[name]!r} is no option of reading {room.name}s; those are: "
+                f"{', '.join(sorted(options))}"
+            )
+
+
+def _augment_spec(room: Kind, probability: Any, given: list[str]) -> dict[str, Any]:
+    """What the net must know to be told how an item was augmented; {} if none is."""
+    if probability == 0:
+        return {}
+    if room.augment is None:
+        raise ArgumentError(f"there is no augmentation for {room.name}s; leave train.augment at 0")
+    if AUGMENT in given:
+        raise ArgumentError(f"a column {AUGMENT!r} can't be given beside augmentation; rename it")
+    return {AUGMENT: {"type": "augment", "size": room.augment(probability).size}}
+
+
+def _net(
+    content: dict[str, Any], described: dict[str, Any], specs: dict[str, Any]
+) -> dict[str, Any]:
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
     with torch.random.fork_rng(devices=[]):
-        net = nets.make(content["name"], **described, given=cond.specs, **options)
+        net = nets.make(content["name"], **described, given=specs, **options)
     return {"name": content["name"], **net.options}
 
 

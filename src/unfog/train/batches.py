@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import DataError
-from unfog.maths.randomness import mix
+from unfog.maths.randomness import BatchRng, Rng, mix
 from unfog.train.share import Share
 
 
@@ -36,12 +36,14 @@ class Batches:
             batch.
         seed: orders every epoch.
         fetch: (B,) item numbers -> (states, conditions).
+        augment: (states, conditions, rng) -> the same changed; rng depends on (seed, number) only.
     """
 
     count: int
     size: int
     seed: int
     fetch: Callable[[np.ndarray], tuple[Any, dict[str, Tensor]]]
+    augment: Callable[[Any, dict[str, Tensor], Rng], tuple[Any, dict[str, Tensor]]] | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.size < 1:
@@ -64,6 +66,9 @@ class Batches:
             if share is not None:
                 index = share.of(index)
             x, cond = self.fetch(index)
+            if self.augment is not None:
+                rng: Rng = BatchRng(self.seed, 29, number)
+                x, cond = self.augment(x, cond, rng if share is None else share.rng(rng))
             yield Batch(index, x, cond)
             number += 1
 

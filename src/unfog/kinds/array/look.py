@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from unfog.errors import ArgumentError
+from unfog.kinds.array.axes import looks_like_grid
 from unfog.kinds.ndarrays import restore, save_arrays
 from unfog.kinds.write import whole
 
@@ -26,8 +27,9 @@ def look(
 
     Rank 1 after the sample axis: histograms and scatter plots of the first six entries, coloured
     by label.
-    Rank 2: one line per channel, one panel per item. Rank 3 and more: the first channel as a map
-    (the middle slice of further axes).
+    Rank 2: one line per channel, one panel per item, or a map where both sides look like a grid's.
+    Rank 3 and more: the first channel as a map (the middle slice of further axes). What is missing
+    is left white.
 
     Args:
         labels: N values; colours, or the titles of panels.
@@ -61,7 +63,8 @@ def _scatter(figure: Any, values: np.ndarray, labels: Sequence[Any] | None) -> N
         for c in range(few):
             axes = grid[r][c]
             if r == c:
-                axes.hist(values[:, r], bins=40, color="C0")
+                there = values[:, r]
+                axes.hist(there[~np.isnan(there)], bins=40, color="C0")
                 axes.set_title(f"entry {r}", fontsize=8)
             else:
                 axes.scatter(values[:, c], values[:, r], s=2, c=colours, rasterized=True)
@@ -72,16 +75,17 @@ def _panels(figure: Any, values: np.ndarray, labels: Sequence[Any] | None, wide:
     shown = min(len(values), 16)
     wide = min(wide, shown)
     grid = figure.subplots(-(-shown // wide), wide, squeeze=False).ravel()
-    low, high = float(values[:shown].min()), float(values[:shown].max())
+    there = values[:shown][~np.isnan(values[:shown])]  # missing values are left white
+    low, high = (float(there.min()), float(there.max())) if there.size else (0.0, 1.0)
     for axes in grid[shown:]:
         axes.set_axis_off()
     for i, axes in enumerate(grid[:shown]):
         item = values[i]
-        if item.ndim == 2:
+        if item.ndim == 2 and not looks_like_grid(item.shape):
             axes.plot(item.T, linewidth=1)
             axes.set_ylim(low, high + (high == low))
         else:
-            plane = item[0]
+            plane = item if item.ndim == 2 else item[0]
             while plane.ndim > 2:
                 plane = plane[plane.shape[0] // 2]
             axes.imshow(plane, vmin=low, vmax=high, cmap="viridis", interpolation="nearest")

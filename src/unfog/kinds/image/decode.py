@@ -8,6 +8,8 @@ from typing import IO, Any
 
 import numpy as np
 
+from unfog.kinds.image import png, tiff
+
 FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF")
 MAX_PIXELS = 64_000_000
 TURNED = (5, 6, 7, 8)  # EXIF orientations that swap width and height
@@ -46,6 +48,14 @@ class Form:
         return f"{name} of {self.bits} bits"
 
 
+DEEP = {  # Pillow's raw modes of PNGs with 16 bits per colour
+    "I;16B": Form(bits=16),
+    "LA;16B": Form(alpha=True, bits=16),
+    "RGB;16B": Form(colour=True, bits=16),
+    "RGBA;16B": Form(colour=True, alpha=True, bits=16),
+}
+
+
 @dataclass(frozen=True)
 class Header:
     """What is known of a file before decoding: size as seen (turned by EXIF), form, oddities."""
@@ -70,9 +80,9 @@ def header(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Header:
         return Header(
             height=width if turned else height,
             width=height if turned else width,
-            form=form_of(image),
+            form=_deep(image) or form_of(image),
             frames=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
-            reduced=_sixteen(image) and form_of(image).bits == 8,
+            reduced=_sixteen(image) and _deep(image) is None and form_of(image).bits == 8,
         )
 
 
@@ -82,7 +92,34 @@ def pixels(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, F
     Raises: Refused for what can't be decoded whole.
     """
     with _opened(file, max_pixels) as image:
-        return _guard(lambda: from_pil(image))
+        return _guard(lambda: _deep_pixels(image, file, max_pixels) or from_pil(image))
+
+
+def _deep(image: Any) -> Form | None:
+    """The form of a file with 16 bits per colour that is read past Pillow; None for any other."""
+    clear = "transparency" in image.info
+    if image.format == "TIFF":
+        count = tiff.channels(image)
+        return Form(True, count == 4, 16) if count else None
+    if image.format != "PNG" or not image.tile:
+        return None
+    form = DEEP.get(str(image.tile[0][3]))
+    if form is None or (form == Form(bits=16) and not clear):
+        return None
+    return form | Form(alpha=clear)
+
+
+def _deep_pixels(image: Any, file: IO[bytes], max_pixels: int) -> tuple[np.ndarray, Form] | None:
+    form = _deep(image)
+    if form is None:
+        return None
+    turned = image.getexif().get(ORIENTATION, 1)
+    file.seek(0)
+    if image.format == "TIFF":
+        array = tiff.pixels(image, file)
+    else:
+        array = png.pixels(file, max_pixels)
+    return png.upright(array, turned), form
 
 
 def from_pil(image: Any) -> tuple[np.ndarray, Form]:

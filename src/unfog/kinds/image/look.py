@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from unfog.errors import ArgumentError, DataError
+from unfog.kinds.image import png
 from unfog.kinds.ndarrays import restore, save_arrays
 from unfog.kinds.write import whole
 
@@ -141,7 +142,7 @@ def save(
         for array, name in zip(data, files):
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
-            to_pil(array).save(path)
+            _write(array, path)
         if columns:
             with (folder / "metadata.csv").open("w", newline="", encoding="utf-8") as file:
                 table = csv.writer(file)
@@ -149,6 +150,13 @@ def save(
                 for i, name in enumerate(files):
                     table.writerow([name, *(_cell(values[i]) for values in columns.values())])
     return out
+
+
+def _write(array: np.ndarray, path: Path) -> None:
+    if array.dtype == np.uint16 and 2 <= array.shape[2] <= 4:
+        path.write_bytes(png.written(array))
+    else:
+        to_pil(array).save(path)
 
 
 def _cell(value: Any) -> Any:

@@ -42,6 +42,7 @@ def read(
     size: int | tuple[int, int] | None = None,
     resize: str = "crop",
     part: str | None = None,
+    metadata: str | Path | None = None,
     key: str | None = None,
     layout: str | None = None,
     strict: bool = False,
@@ -53,14 +54,16 @@ def read(
     Args:
         source: a folder, a `.zip`, `.npz`, `.npy`, an ndarray or tensor (N, H, W[, C]) or (N, C,
         H, W), or a
-            list of PIL images. Sub-folders are classes (column "label"); `metadata.csv` has
-            further columns.
+            list of PIL images. Sub-folders are classes (column "label"); `metadata.csv` or
+            `metadata.jsonl` has further columns.
         given: names of columns that must be there, or a dict of further columns.
         size: side, or (height, width), in pixels. Without it equal sizes up to 256 are kept, and
             others become squares of the median short side, 64 at most.
         resize: "crop" | "pad" | "stretch".
         part: "train" | "test" | "validation", where the source has folders of these names; train
         by default.
+        metadata: another table of this form, beside the source or in it; `file_name` or `file`
+            names the image.
         key: the array of an `.npz`.      layout: "NHWC" | "NCHW", where the shape doesn't tell.
         strict: refuse even one undecodable file; otherwise up to 1 % are skipped, and noted.
         max_pixels: larger images are refused by their header (Pillow itself stops at 178 million).
@@ -70,20 +73,24 @@ def read(
     if resize not in RESIZES:
         raise UnknownName(unknown("resize", resize, RESIZES))
     wanted = _size(size)
+    how = (wanted, resize)
+    table = None if metadata is None else str(metadata)
     path = Path(source) if isinstance(source, str | Path) else None
     if path is not None and not path.exists():
         raise DataError(f"{path}: is not there; check the path")
     if path is not None and path.is_dir():
         with Folder(path) as files:
-            items = _from_files(files, "folder", wanted, resize, part, strict, max_pixels, progress)
+            items = _from_files(files, "folder", how, part, table, strict, max_pixels, progress)
     elif path is not None and path.suffix.lower() == ".zip":
         with Zip(path) as files:
-            items = _from_files(files, "zip", wanted, resize, part, strict, max_pixels, progress)
+            items = _from_files(files, "zip", how, part, table, strict, max_pixels, progress)
     elif path is not None and is_image_name(path.name):
         raise DataError(f"{path}: one image can't be learnt from; give the folder it is in")
     else:
         if part is not None:
             raise ArgumentError(f"part={part!r} needs a folder or zip with folders of that name")
+        if table is not None:
+            raise ArgumentError(f"metadata={table!r} needs a folder or zip with named files")
         items = _from_arrays(source if path is None else path, key, layout, wanted, resize)
     if len(items) < 2:
         raise DataError(f"{_named(source)}: only {len(items)} image; give at least two")
@@ -137,15 +144,16 @@ class _Bad:
 def _from_files(
     files: Source,
     origin: str,
-    wanted: tuple[int, int] | None,
-    resize: str,
+    how: tuple[tuple[int, int] | None, str],
     part: str | None,
+    table: str | None,
     strict: bool,
     max_pixels: int,
     progress: Progress | None,
 ) -> Items:
     """Two passes: every header (cheap; plans size and form), then every pixel."""
-    found = lay_out(files, part)
+    wanted, resize = how
+    found = lay_out(files, part, table)
     bad = _Bad(files, len(found.files), strict)
     headers: dict[int, Header] = {}
     for i, name in enumerate(found.files):
