@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import Flag, Json, Many, app
+from unfog.cli.app import BEGUN, Flag, Json, Many, app
+from unfog.errors import ArgumentError
 
 
 @app.command
@@ -16,7 +18,7 @@ def fit(
     source: str | None = None,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     kind: str | None = None,
     given: Many = None,
     recipe: str = "flow",
@@ -36,6 +38,7 @@ def fit(
     precision: str = "auto",
     resume: Flag = False,
     overwrite: Flag = False,
+    dry_run: Flag = False,
     json: Json = False,
 ) -> dict[str, Any] | None:
     """Learn a model of SOURCE into a run folder.
@@ -47,7 +50,7 @@ def fit(
     source
         A folder, .zip, .npz or .npy; may be left out with --resume.
     out
-        The run folder.
+        The run folder; may be left out with --dry-run.
     kind
         What the data is (see `unfog kinds`); told from the source where left out.
     given
@@ -83,9 +86,13 @@ def fit(
         Go on from the newest checkpoint in the run folder.
     overwrite
         Replace the run in the folder.
+    dry_run
+        Print the plan and stop before training; nothing is written.
     json
         One JSON object on standard output.
     """
+    if out is None and not dry_run:
+        raise ArgumentError("fit needs a folder for the run: --out RUN (or --dry-run for the plan)")
     from unfog.tasks.config import setting
     from unfog.tasks.fit import fit as learn
 
@@ -115,7 +122,12 @@ def fit(
         precision=precision,
         resume=resume,
         overwrite=overwrite,
+        dry_run=dry_run,
+        spent=time.monotonic() - BEGUN,
+        quiet=json and dry_run,
     )
+    if dry_run:
+        return {"plan": model} if json else None
     if json:
         return {"run": str(model.folder), "config": model.config.to_json()}
     print(f"done: {out}    next: unfog sample {out} -n 16 -o samples", file=sys.stderr)
@@ -176,7 +188,6 @@ def sample(
     json
         One JSON object on standard output.
     """
-    from unfog.errors import ArgumentError
     from unfog.tasks.load import load
 
     if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
@@ -203,7 +214,6 @@ def sample(
 
 def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:
     """--given key=value, values as the model knows them; label=* runs through all classes."""
-    from unfog.errors import ArgumentError
     from unfog.kinds.given import resolve
 
     if texts and not model.borders.given.fields:
@@ -237,8 +247,6 @@ def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:
 
 def _number(name: str, value: str) -> Any:
     import json
-
-    from unfog.errors import ArgumentError
 
     try:
         return json.loads(value)

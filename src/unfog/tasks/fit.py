@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import torch
-
 from unfog.errors import ArgumentError
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
-from unfog.tasks.assemble import build_model, build_objective, build_schedule, device_of
+from unfog.tasks.assemble import device_of
 from unfog.tasks.config import Config, override, seconds
-from unfog.tasks.learn import batches_of, learn
+from unfog.tasks.learn import learn
+from unfog.tasks.plan import Wishes, plan
+from unfog.tasks.planrows import show_plan
 from unfog.tasks.prepare import Prepared, encoded, prepare, reread
 from unfog.tasks.show import note
-from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
-from unfog.train.plan import cheapest, measure
 
 BUDGET = "5m"
-FINE = 64
-"""States of fewer numbers are never computed in bfloat16 unless asked."""
 
 
 def fit(
@@ -47,9 +42,11 @@ def fit(
     precision: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
+    dry_run: bool = False,
+    spent: float = 0.0,
     show: bool | None = None,
     quiet: bool = False,
-) -> Trained:
+) -> Any:
     """Learn a model of `source`.
 
     Args:
@@ -60,9 +57,12 @@ def fit(
         settings: dotted configuration keys, for example {"net.width": 128}.
         reading: options of the kind's reader, for example {"size": 64}.
         precision: "auto" measures float32 against bfloat16; or one of the two.
+        dry_run: plan, and stop before training; nothing is written.
+        spent: seconds of the budget that are gone already.
+    Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
     """
-    begun = time.monotonic()
+    begun = time.monotonic() - spent
     if budget is not None and steps is not None:
         raise ArgumentError("give a budget or a number of steps, not both")
     if precision not in ("auto", "float32", "bfloat16"):
@@ -73,11 +73,18 @@ def fit(
     place = device_of(device)
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
-    if out is None:
+    if dry_run and resume:
+        raise ArgumentError("a run that is resumed has its plan; leave out --dry-run or --resume")
+    keeper = None
+    if dry_run:
+        folder = pathlib.Path()
+    elif out is None:
         folder, keeper = _temporary()
     else:
-        folder, keeper = pathlib.Path(out), None
-    runfolder.claim(folder, resume=resume, overwrite=overwrite)
+        folder = pathlib.Path(out)
+    if not dry_run:
+        runfolder.claim(folder, resume=resume, overwrite=overwrite)
+    planned = None
     if resume:
         prepared = _again(folder, source)
         _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
@@ -99,16 +106,30 @@ def fit(
             seed=seed,
             device=str(place),
         )
-        for text in [*prepared.items.notes, *prepared.config.reasons]:
+        settings = dict(settings or {})
+        elapsed = time.monotonic() - begun
+        wishes = Wishes(
+            steps=steps,
+            left=wanted - elapsed,
+            spent=elapsed,
+            net=any(key.split(".")[0] == "net" for key in settings),
+            batch=batch is not None or "train.batch" in settings,
+            precision=precision,
+            dry=dry_run,
+        )
+        for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
-        prepared = _planned(prepared, place, steps, wanted - (time.monotonic() - begun), precision)
-        note(_plan_sentence(prepared.config), quiet=quiet)
-        size = sum(p.numel() for p in build_model(prepared.config).parameters())
-        runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
+        prepared = plan(prepared, place, wishes)
+        planned = time.monotonic()
+        facts = prepared.config.plan
+        show_plan(facts, quiet=quiet)
+        if dry_run:
+            return facts
+        runfolder.room(folder, facts["parameters"] * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
         if overwrite:  # only now: nothing that can still be refused costs the old run
             runfolder.clear(folder)
         runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)
-    trained = learn(folder, prepared, place, resume=resume, show=show, quiet=quiet)
+    trained = learn(folder, prepared, place, resume=resume, show=show, quiet=quiet, begun=planned)
     trained.keeper = keeper
     return trained
 
@@ -116,56 +137,6 @@ def fit(
 def _temporary() -> tuple[pathlib.Path, Any]:
     keeper = tempfile.TemporaryDirectory(prefix="unfog-")
     return pathlib.Path(keeper.name), keeper
-
-
-def _plan_sentence(config: Config) -> str:
-    t = config.train
-    return (
-        f"plan: {config.net['name']} in the {config.space['name']} space, recipe {config.recipe}, "
-        f"{t.steps} steps of {t.batch}, {t.precision}, on {config.device}, {t.threads} "
-        f"thread{'s' * (t.threads > 1)}"
-    )
-
-
-def _planned(
-    prepared: Prepared, device: torch.device, steps: int | None, left: float, precision: str
-) -> Prepared:
-    """Fix precision and number of steps: by measuring, unless both are given."""
-    config = prepared.config
-    update: dict[str, Any] = {
-        "steps": steps,
-        "precision": "float32" if precision == "auto" else precision,
-        "threads": torch.get_num_threads(),
-    }
-    if precision == "auto" and math.prod(config.shape) < FINE:
-        precision = "float32"  # a few numbers, each of which matters to more than three digits
-    if steps is None:
-        model = build_model(config).to(device)
-        batches = batches_of(prepared)
-        begun = time.monotonic()
-        cost = cheapest(
-            lambda kind, threads: measure(
-                model,
-                batches,
-                build_objective(config),
-                build_schedule(config),
-                precision=kind,
-                threads=threads,
-                budget=min(3.0, 0.01 * left),
-            ),
-            device,
-            precision,
-            torch.get_num_threads(),
-        )
-        left = max(1.0, 0.985 * (left - (time.monotonic() - begun)))
-        update = {
-            "steps": max(10, int(left / cost.seconds)),
-            "precision": cost.precision,
-            "threads": cost.threads,
-            "budget": round(left, 3),
-        }
-    train_config = config.train.model_copy(update=update)
-    return prepared.with_config(config.model_copy(update={"train": train_config}))
 
 
 def _again(folder: pathlib.Path, source: Any) -> Prepared:

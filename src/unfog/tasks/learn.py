@@ -75,8 +75,13 @@ def learn(
     resume: bool,
     show: bool | None,
     quiet: bool,
+    begun: float | None = None,
 ) -> Trained:
-    """Train from the newest checkpoint, if any, to the end, and finish the run folder."""
+    """Train from the newest checkpoint, if any, to the end, and finish the run folder.
+
+    Args:
+        begun: when the time for training began, on the monotonic clock; now where None.
+    """
     config = prepared.config
     model = build_model(config).to(device)
     ema = Ema(model, config.train.ema)
@@ -84,6 +89,8 @@ def learn(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
     )
     course = Course(Horizon(config.train.steps))
+    if begun is not None:
+        course.begun = begun
     if resume:
         checkpoint.tidy(folder)
         found, complaints = checkpoint.newest(folder)

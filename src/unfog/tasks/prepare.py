@@ -58,14 +58,16 @@ def prepare(
     reading: dict[str, Any],
     seed: int,
     device: str,
+    items: Items | None = None,
 ) -> Prepared:
     """Read, split, fit codec, conditions and space on the training part, and resolve the
-    configuration.
+    configuration. `items`, where given, are what reading the source gave.
     """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
-    items = room.read(source, given=given or None, **reading)
+    if items is None:
+        items = room.read(source, given=given or None, **reading)
     splits = split(items, seed=seed)
     training = items.take(splits.train)
     codec = room.codec.fit(training)
@@ -168,7 +170,7 @@ def resolve(
 def _net(content: dict[str, Any], shape: list[int], cond: GivenCodec) -> dict[str, Any]:
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):  # nothing is allocated, whatever the size
         net = nets.make(content["name"], shape=shape, given=cond.specs, **options)
     return {"name": content["name"], **net.options}
 

@@ -1,0 +1,281 @@
+"""Plan: from data, budget and measured speed to size, batch, steps and precision, each with its
+reason, and to what the run will take.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from unfog.errors import ResourceError
+from unfog.tasks.assemble import build_model, build_objective, build_schedule
+from unfog.tasks.config import Config
+from unfog.tasks.learn import batches_of
+from unfog.tasks.planrows import rows, warnings
+from unfog.tasks.prepare import Prepared
+from unfog.tasks.sizes import Size, climb, ladder
+from unfog.train import memory
+from unfog.train.plan import Cost, Need, cheapest, measure, need
+
+FINE = 64
+"""States of fewer numbers are never computed in bfloat16 unless asked."""
+FEW = 1000
+"""Training items below which no larger net than the default is taken."""
+TRIAL = 100
+"""Steps asked for from which trying a few first is worth the while."""
+SHARE = 0.9
+"""Of the memory that is free, the most a run may be planned to take."""
+WRITING = 250e6
+"""Bytes a second that closing a run writes, reads again and hashes at least."""
+LEAVING = 0.3
+"""Seconds from the last update's checkpoint to the end of the process, the writing apart."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user has fixed, and the time there is.
+
+    Args:
+        left: seconds for planning and training; ignored where `steps` is given.
+        spent: seconds of the budget that are gone already.
+        net, batch: True where the user has chosen it.
+        precision: "auto", "float32" or "bfloat16".     dry: stop after the plan.
+    """
+
+    steps: int | None
+    left: float
+    spent: float
+    net: bool
+    batch: bool
+    precision: str
+    dry: bool = False
+
+
+@dataclass
+class Trials:
+    """Measured costs by size, each tried once."""
+
+    prepared: Prepared
+    device: torch.device
+    precision: str
+    seconds: float
+    known: dict[str, Cost] = field(default_factory=dict)
+    needs: dict[str, Need] = field(default_factory=dict)
+    tried: list[dict[str, Any]] = field(default_factory=list)
+
+    def config(self, size: Size) -> Config:
+        config = self.prepared.config
+        train = config.train.model_copy(update={"batch": size.batch})
+        return config.model_copy(update={"net": size.net, "train": train})
+
+    def need(self, size: Size) -> Need:
+        """Memory by arithmetic. Raises ResourceError if that is more than there is."""
+        key = json.dumps(size.net, sort_keys=True)
+        if key not in self.needs:
+            config = self.config(size)
+            batches = batches_of(self.prepared.with_config(config))
+            self.needs[key] = need(
+                build_model(config).to(self.device), batches, build_objective(config)
+            )
+        return self.needs[key]
+
+    def fits(self, size: Size) -> bool:
+        free = memory.available(self.device)
+        return free is None or self.need(size).training(size.batch) <= SHARE * free
+
+    def check(self, size: Size) -> None:
+        """Raises ResourceError where a size takes more memory than there is, before it is tried."""
+        if not self.fits(size):
+            wanted, free = self.need(size).training(size.batch), memory.available(self.device)
+            raise too_large(wanted, free or 0, self.need(size), size.batch)
+
+    def cost(self, size: Size, *, once: bool = False) -> Cost:
+        """The cheapest precision and threads at this size; `once` tries only the plain ones."""
+        key = json.dumps([size.net, size.batch], sort_keys=True)
+        if key not in self.known:
+            self.check(size)
+            config = self.config(size)
+            batches = batches_of(self.prepared.with_config(config))
+
+            def trial(precision: str, threads: int) -> Cost:
+                cost = measure(
+                    build_model(config).to(self.device),
+                    batches,
+                    build_objective(config),
+                    build_schedule(config),
+                    precision=precision,
+                    threads=threads,
+                    budget=self.seconds,
+                )
+                self.tried.append(
+                    {
+                        "size": size.words,
+                        "batch": size.batch,
+                        "precision": precision,
+                        "threads": threads,
+                        "seconds": cost.seconds,
+                    }
+                )
+                return cost
+
+            threads = torch.get_num_threads()
+            if once:
+                plain = "float32" if self.precision == "auto" else self.precision
+                return trial(plain, threads)
+            self.known[key] = cheapest(trial, self.device, self.precision, threads)
+        return self.known[key]
+
+
+def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
+    """Fix what the user has not: size, batch and steps by the budget, precision, threads by trial.
+
+    Returns: the preparation with its configuration complete; `config.plan` holds the facts: rows
+        (what, choice, why), predicted seconds and memory, what was tried, warnings.
+    Raises: ResourceError where the run needs more memory than there is.
+    """
+    begun = time.monotonic()
+    config, precision = prepared.config, wishes.precision
+    if precision == "auto" and math.prod(config.shape) < FINE:
+        precision = "float32"  # a few numbers, each of which matters to more than three digits
+    seconds = min(3.0, 0.006 * wishes.left) if wishes.steps is None else 0.2
+    trials = Trials(prepared, device, precision, seconds)
+    sizes, start = _sizes(prepared, wishes)
+    cost: Cost | None = None
+    if wishes.steps is None:
+        size, why = _chosen(trials, sizes, start, wishes, begun)
+        cost = trials.cost(size)
+    else:
+        size, why = sizes[start], "no time was given to fit it to"
+        trials.check(size)
+        if wishes.steps >= TRIAL or wishes.dry:
+            cost = trials.cost(size, once=True)
+            if precision == "auto":
+                cost = Cost("float32", cost.threads, cost.seconds, cost.peak, cost.held)
+    planning = time.monotonic() - begun
+    wanted = trials.need(size)
+    closing = LEAVING + 12 * wanted.weights / WRITING
+    train: dict[str, Any] = {"precision": "float32" if precision == "auto" else precision}
+    train |= {"threads": torch.get_num_threads(), "steps": wishes.steps, "batch": size.batch}
+    if cost is not None:
+        train |= {"precision": cost.precision, "threads": cost.threads}
+    if wishes.steps is None and cost is not None:
+        left = max(0.5, wishes.left - planning - closing)
+        train |= {"steps": max(10, int(left / cost.seconds)), "budget": round(left, 3)}
+    config = trials.config(size)
+    config = config.model_copy(update={"train": config.train.model_copy(update=train)})
+    facts = _predicted(config, device, wanted, cost, planning, closing, wishes)
+    facts["parameters"] = wanted.weights // 4
+    facts["tried"] = trials.tried
+    facts["warnings"] = warnings(config, facts, len(prepared.splits.train))
+    reasons = _reasons(prepared.config, wishes, why, size)
+    facts["rows"] = rows(config, facts, reasons, len(prepared.splits.train))
+    free = facts["available_bytes"]
+    if free is not None and facts["extra_bytes"] > SHARE * free:
+        raise too_large(facts["extra_bytes"], free, wanted, size.batch)
+    return prepared.with_config(config.model_copy(update={"plan": facts}))
+
+
+def _reasons(config: Config, wishes: Wishes, why: str, size: Size) -> dict[str, str]:
+    """Why this net, batch and number of steps."""
+    own = size.batch == config.train.batch
+    return {
+        "net": config.reasons[0] if wishes.net else f"{config.reasons[0]}; {why}",
+        "batch": "as asked for"
+        if wishes.batch
+        else "the kind's default"
+        if own
+        else "smaller than the kind's default, for more updates",
+        "steps": "what the time allows at the measured speed"
+        if wishes.steps is None
+        else "as asked for",
+    }
+
+
+def too_large(wanted: float, free: float, needs: Need, batch: int) -> ResourceError:
+    """Training that does not fit into memory, and what to do about it."""
+    fix = "a smaller net (--set net.width=…)"
+    if batch * needs.item > 0.5 * wanted and batch > 1:
+        fits = max(1, int(batch * SHARE * free / wanted / 2))
+        fix = f"a smaller batch (--batch {fits}) or {fix}"
+    return ResourceError(
+        f"training would take about {memory.size(wanted)} of memory and {memory.size(free)} are "
+        f"free; use {fix}"
+    )
+
+
+def _sizes(prepared: Prepared, wishes: Wishes) -> tuple[list[Size], int]:
+    """The sizes to choose from; the configuration's own alone where the user has fixed the net."""
+    config = prepared.config
+    own = Size("the default size", config.net, config.train.batch)
+    if wishes.net or wishes.steps is not None:
+        return [own], 0
+    return ladder(config.net, config.train.batch, batch_fixed=wishes.batch)
+
+
+def _chosen(
+    trials: Trials, sizes: list[Size], start: int, wishes: Wishes, begun: float
+) -> tuple[Size, str]:
+    """Climb to the size that the budget is for; a size that memory does not hold is passed by."""
+    held = [i for i, size in enumerate(sizes) if trials.fits(size)] or [0]
+    start = min(start, held[-1])
+    items = len(trials.prepared.splits.train)
+    numbers = items * math.prod(trials.prepared.config.shape)
+
+    def updates(size: Size) -> float:
+        seconds = trials.cost(size).seconds
+        return (wishes.left - (time.monotonic() - begun)) / seconds
+
+    def allowed(size: Size) -> str | None:
+        if items < FEW:
+            return f"{items} items are few, and a larger net would copy them sooner"
+        if trials.need(size).weights // 4 > numbers:
+            return f"a larger net would have more parameters than the data has numbers ({numbers})"
+        return None if trials.fits(size) else "a larger net would not fit into memory"
+
+    return climb(sizes, start, updates, allowed)
+
+
+def _predicted(
+    config: Config,
+    device: torch.device,
+    wanted: Need,
+    cost: Cost | None,
+    planning: float,
+    closing: float,
+    wishes: Wishes,
+) -> dict[str, Any]:
+    """Seconds and bytes of the run to come; None for what was not measured."""
+    t = config.train
+    training = None if cost is None else t.steps * cost.seconds
+    if t.budget is not None:
+        training = t.budget
+    now = memory.resident()
+    arithmetic = now + wanted.training(t.batch)
+    saved = now + memory.COPIES * wanted.weights + wanted.saving()
+    most, inside = float(memory.peak()), None
+    if device.type != "cpu":
+        inside = wanted.training(t.batch) if cost is None else cost.peak
+    elif cost is None:
+        most = max(most, arithmetic, saved)
+    else:
+        most = max(most, cost.peak, cost.held + wanted.saving())
+    return {
+        "seconds": {
+            "reading": round(wishes.spent, 2),
+            "planning": round(planning, 2),
+            "training": None if training is None else round(training, 2),
+            "total": None
+            if training is None
+            else round(wishes.spent + planning + training + closing, 2),
+        },
+        "seconds_per_step": None if cost is None else cost.seconds,
+        "peak_bytes": int(most),
+        "device_bytes": None if inside is None else int(inside),
+        "available_bytes": memory.available(device),
+        "extra_bytes": int(max(0, most - now) if inside is None else inside),
+    }
