@@ -138,11 +138,11 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
         (what, choice, why), predicted seconds and memory, what was tried, warnings.
     Raises: ResourceError where the run needs more memory than there is.
     """
-    begun = time.monotonic()
+    begun, worked = time.monotonic(), time.process_time()
     config, precision = prepared.config, wishes.precision
     if precision == "auto" and math.prod(config.shape) < FINE:
         precision = "float32"  # a few numbers, each of which matters to more than three digits
-    seconds = min(3.0, 0.006 * wishes.left) if wishes.steps is None else 0.2
+    seconds = min(3.0, 0.006 * wishes.left) if wishes.steps is None else 1.0
     trials = Trials(prepared, device, precision, seconds)
     sizes, start = _sizes(prepared, wishes)
     cost: Cost | None = None
@@ -158,7 +158,8 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
                 cost = Cost("float32", cost.threads, cost.seconds, cost.peak, cost.held)
     planning = time.monotonic() - begun
     wanted = trials.need(size)
-    closing = LEAVING + 12 * wanted.weights / WRITING
+    busy = planning / max(1e-3, time.process_time() - worked)  # others use this machine too
+    closing = (LEAVING + 12 * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
     train: dict[str, Any] = {"precision": "float32" if precision == "auto" else precision}
     train |= {"threads": torch.get_num_threads(), "steps": wishes.steps, "batch": size.batch}
     if cost is not None:
