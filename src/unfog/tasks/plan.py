@@ -30,7 +30,9 @@ TRIAL = 100
 """Steps asked for from which trying a few first is worth the while."""
 SHARE = 0.9
 """Of the memory that is free, the most a run may be planned to take."""
-WRITING = 250e6
+CLOSING = 6
+"""Copies of the weights in the last checkpoint and the run's own file, in 4-byte numbers."""
+WRITING = 125e6
 """Bytes a second that closing a run writes, reads again and hashes at least."""
 LEAVING = 0.3
 """Seconds from the last update's checkpoint to the end of the process, the writing apart."""
@@ -63,7 +65,7 @@ class Trials:
     prepared: Prepared
     device: torch.device
     precision: str
-    seconds: float
+    seconds: float = 1.0
     known: dict[str, Cost] = field(default_factory=dict)
     needs: dict[str, Need] = field(default_factory=dict)
     tried: list[dict[str, Any]] = field(default_factory=list)
@@ -78,21 +80,29 @@ class Trials:
         key = json.dumps(size.net, sort_keys=True)
         if key not in self.needs:
             config = self.config(size)
+            with torch.device("meta"):  # nothing is allocated
+                alone = Need(memory.weights(build_model(config)), 0.0)
+            free = memory.available(self.device)
+            if free is not None and alone.training(1) > SHARE * free:
+                raise too_large(alone.training(1), free, alone, 1)
             batches = batches_of(self.prepared.with_config(config))
-            self.needs[key] = need(
-                build_model(config).to(self.device), batches, build_objective(config)
-            )
+            model = build_model(config).to(self.device)
+            self.needs[key] = need(model, batches, build_objective(config))
         return self.needs[key]
-
-    def fits(self, size: Size) -> bool:
-        free = memory.available(self.device)
-        return free is None or self.need(size).training(size.batch) <= SHARE * free
 
     def check(self, size: Size) -> None:
         """Raises ResourceError where a size takes more memory than there is, before it is tried."""
-        if not self.fits(size):
-            wanted, free = self.need(size).training(size.batch), memory.available(self.device)
-            raise too_large(wanted, free or 0, self.need(size), size.batch)
+        wanted, free = self.need(size).training(size.batch), memory.available(self.device)
+        if free is not None and wanted > SHARE * free:
+            raise too_large(wanted, free, self.need(size), size.batch)
+
+    def fits(self, size: Size) -> bool:
+        """True where `check` has nothing against it."""
+        try:
+            self.check(size)
+        except ResourceError:
+            return False
+        return True
 
     def cost(self, size: Size, *, once: bool = False) -> Cost:
         """The cheapest precision and threads at this size; `once` tries only the plain ones."""
@@ -139,46 +149,62 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     Raises: ResourceError where the run needs more memory than there is.
     """
     begun, worked = time.monotonic(), time.process_time()
-    config, precision = prepared.config, wishes.precision
-    if precision == "auto" and math.prod(config.shape) < FINE:
-        precision = "float32"  # a few numbers, each of which matters to more than three digits
-    seconds = min(3.0, 0.006 * wishes.left) if wishes.steps is None else 1.0
-    trials = Trials(prepared, device, precision, seconds)
-    sizes, start = _sizes(prepared, wishes)
-    cost: Cost | None = None
-    if wishes.steps is None:
-        size, why = _chosen(trials, sizes, start, wishes, begun)
-        cost = trials.cost(size)
-    else:
-        size, why = sizes[start], "no time was given to fit it to"
-        trials.check(size)
-        if wishes.steps >= TRIAL or wishes.dry:
-            cost = trials.cost(size, once=True)
-            if precision == "auto":
-                cost = Cost("float32", cost.threads, cost.seconds, cost.peak, cost.held)
+    trials = Trials(prepared, device, _precision(prepared.config, wishes))
+    size, why, cost = _settled(trials, wishes, begun)
     planning = time.monotonic() - begun
-    wanted = trials.need(size)
     busy = planning / max(1e-3, time.process_time() - worked)  # others use this machine too
-    closing = (LEAVING + 12 * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
-    train: dict[str, Any] = {"precision": "float32" if precision == "auto" else precision}
-    train |= {"threads": torch.get_num_threads(), "steps": wishes.steps, "batch": size.batch}
-    if cost is not None:
-        train |= {"precision": cost.precision, "threads": cost.threads}
-    if wishes.steps is None and cost is not None:
-        left = max(0.5, wishes.left - planning - closing)
-        train |= {"steps": max(10, int(left / cost.seconds)), "budget": round(left, 3)}
+    wanted = trials.need(size)
+    closing = (LEAVING + CLOSING * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
     config = trials.config(size)
-    config = config.model_copy(update={"train": config.train.model_copy(update=train)})
+    train = config.train.model_copy(update=_train(wishes, cost, planning + closing))
+    config = config.model_copy(update={"train": train})
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes)
-    facts["parameters"] = wanted.weights // 4
-    facts["tried"] = trials.tried
-    facts["warnings"] = warnings(config, facts, len(prepared.splits.train))
-    reasons = _reasons(prepared.config, wishes, why, size)
-    facts["rows"] = rows(config, facts, reasons, len(prepared.splits.train))
-    free = facts["available_bytes"]
+    free, items = facts["available_bytes"], len(prepared.splits.train)
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)
+    facts["tried"] = trials.tried
+    facts["warnings"] = warnings(config, items)
+    facts["rows"] = rows(config, facts, _reasons(prepared.config, wishes, why, size), items)
     return prepared.with_config(config.model_copy(update={"plan": facts}))
+
+
+def _precision(config: Config, wishes: Wishes) -> str:
+    """What is left to try: a few numbers matter to more than three digits each."""
+    few = math.prod(config.shape) < FINE or wishes.steps is not None
+    return "float32" if wishes.precision == "auto" and few else wishes.precision
+
+
+def _settled(trials: Trials, wishes: Wishes, begun: float) -> tuple[Size, str, Cost | None]:
+    """The size, why, and its cost where it was worth trying."""
+    config = trials.prepared.config
+    own = Size("the default size", config.net, config.train.batch)
+    if wishes.steps is None:
+        trials.seconds = min(3.0, 0.006 * wishes.left)
+        sizes, start = [own], 0
+        if not wishes.net:
+            sizes, start = ladder(config.net, config.train.batch, batch_fixed=wishes.batch)
+        size, why = _chosen(trials, sizes, start, wishes, begun)
+        return size, why, trials.cost(size)
+    why = "no time was given to fit it to"
+    if wishes.steps < TRIAL and not wishes.dry:
+        trials.check(own)
+        return own, why, None
+    return own, why, trials.cost(own, once=True)
+
+
+def _train(wishes: Wishes, cost: Cost | None, gone: float) -> dict[str, Any]:
+    """Steps, precision and threads as settled; `gone` seconds are for planning and closing."""
+    plain = "float32" if wishes.precision == "auto" else wishes.precision
+    threads = torch.get_num_threads()
+    if cost is None or wishes.steps is not None:
+        return {"steps": wishes.steps, "precision": plain, "threads": threads}
+    left = max(0.5, wishes.left - gone)
+    return {
+        "steps": max(10, int(left / cost.seconds)),
+        "precision": cost.precision,
+        "threads": cost.threads,
+        "budget": round(left, 3),
+    }
 
 
 def _reasons(config: Config, wishes: Wishes, why: str, size: Size) -> dict[str, str]:
@@ -209,21 +235,12 @@ def too_large(wanted: float, free: float, needs: Need, batch: int) -> ResourceEr
     )
 
 
-def _sizes(prepared: Prepared, wishes: Wishes) -> tuple[list[Size], int]:
-    """The sizes to choose from; the configuration's own alone where the user has fixed the net."""
-    config = prepared.config
-    own = Size("the default size", config.net, config.train.batch)
-    if wishes.net or wishes.steps is not None:
-        return [own], 0
-    return ladder(config.net, config.train.batch, batch_fixed=wishes.batch)
-
-
 def _chosen(
     trials: Trials, sizes: list[Size], start: int, wishes: Wishes, begun: float
 ) -> tuple[Size, str]:
     """Climb to the size that the budget is for; a size that memory does not hold is passed by."""
-    held = [i for i, size in enumerate(sizes) if trials.fits(size)] or [0]
-    start = min(start, held[-1])
+    while start > 0 and not trials.fits(sizes[start]):
+        start -= 1
     items = len(trials.prepared.splits.train)
     numbers = items * math.prod(trials.prepared.config.shape)
 
@@ -234,9 +251,11 @@ def _chosen(
     def allowed(size: Size) -> str | None:
         if items < FEW:
             return f"{items} items are few, and a larger net would copy them sooner"
+        if not trials.fits(size):
+            return "a larger net would not fit into memory"
         if trials.need(size).weights // 4 > numbers:
             return f"a larger net would have more parameters than the data has numbers ({numbers})"
-        return None if trials.fits(size) else "a larger net would not fit into memory"
+        return None
 
     return climb(sizes, start, updates, allowed)
 
@@ -258,13 +277,13 @@ def _predicted(
     now = memory.resident()
     arithmetic = now + wanted.training(t.batch)
     saved = now + memory.COPIES * wanted.weights + wanted.saving()
-    most, inside = float(memory.peak()), None
+    inside: float | None = None
     if device.type != "cpu":
-        inside = wanted.training(t.batch) if cost is None else cost.peak
+        most, inside = float(now), wanted.training(t.batch) if cost is None else cost.peak
     elif cost is None:
-        most = max(most, arithmetic, saved)
+        most = max(arithmetic, saved)
     else:
-        most = max(most, cost.peak, cost.held + wanted.saving())
+        most = max(cost.peak, cost.held + wanted.saving())
     return {
         "seconds": {
             "reading": round(wishes.spent, 2),
@@ -274,8 +293,9 @@ def _predicted(
             if training is None
             else round(wishes.spent + planning + training + closing, 2),
         },
+        "parameters": wanted.weights // 4,
         "seconds_per_step": None if cost is None else cost.seconds,
-        "peak_bytes": int(most),
+        "peak_bytes": int(max(memory.peak(), most)),
         "device_bytes": None if inside is None else int(inside),
         "available_bytes": memory.available(device),
         "extra_bytes": int(max(0, most - now) if inside is None else inside),

@@ -65,7 +65,7 @@ def _summary(recipe: str) -> str:
     return next(row.summary for row in recipes if recipe in (row.name, *row.aliases))
 
 
-def warnings(config: Config, facts: dict[str, Any], items: int) -> list[str]:
+def warnings(config: Config, items: int) -> list[str]:
     """What a reader of the plan should think about before training."""
     t, found = config.train, []
     passes = t.steps * t.batch / items
