@@ -8,7 +8,9 @@ from typing import Any
 
 from unfog.tasks.config import Config
 from unfog.tasks.recipes import recipes
+from unfog.tasks.show import table
 from unfog.train.memory import size
+from unfog.train.plan import span
 
 MANY = 1000
 """Passes over the data from which a net is likely to copy it."""
@@ -139,30 +141,11 @@ def _free(facts: dict[str, Any]) -> str:
     return f"{how}; {known}"
 
 
-def span(seconds: float) -> str:
-    """90 s, 12.5 min, 2.00 h."""
-    if seconds < 120:
-        return f"{seconds:.3g} s"
-    return f"{seconds / 60:.3g} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
-
-
 def show_plan(facts: dict[str, Any], *, quiet: bool = False) -> None:
     """The table on standard error: drawn on a terminal, aligned lines in a pipe."""
     if quiet:
         return
-    if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.table import Table
-
-        table = Table("plan", "choice", "why", title=None)
-        for row in facts["rows"]:
-            table.add_row(row["what"], row["choice"], row["why"])
-        Console(stderr=True).print(table)
-    else:
-        wide = [max(len(row[key]) for row in facts["rows"]) for key in ("what", "choice")]
-        print("plan:", file=sys.stderr)
-        for row in facts["rows"]:
-            line = f"  {row['what']:{wide[0]}}  {row['choice']:{wide[1]}}  {row['why']}"
-            print(line, file=sys.stderr)
+    rows = [(row["what"], row["choice"], row["why"]) for row in facts["rows"]]
+    table(("plan:", "choice", "why"), rows, sys.stderr)
     for text in facts["warnings"]:
         print(f"warning: {text}", file=sys.stderr, flush=True)

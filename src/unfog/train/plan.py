@@ -171,3 +171,10 @@ class Pace:
             return False
         self.horizon.steps = fitting
         return True
+
+
+def span(seconds: float) -> str:
+    """90 s, 12.5 min, 2.00 h."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"
