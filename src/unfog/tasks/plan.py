@@ -28,6 +28,8 @@ FEW = 1000
 """Training items below which no larger net than the default is taken."""
 TRIAL = 100
 """Steps asked for from which trying a few first is worth the while."""
+LONGEST = 3.0
+"""Seconds that one size is tried at one precision, at most."""
 SHARE = 0.9
 """Of the memory that is free, the most a run may be planned to take."""
 CLOSING = 6
@@ -179,7 +181,7 @@ def _settled(trials: Trials, wishes: Wishes, begun: float) -> tuple[Size, str, C
     config = trials.prepared.config
     own = Size("the default size", config.net, config.train.batch)
     if wishes.steps is None:
-        trials.seconds = min(3.0, 0.006 * wishes.left)
+        trials.seconds = min(LONGEST, 0.006 * wishes.left)
         sizes, start = [own], 0
         if not wishes.net:
             sizes, start = ladder(config.net, config.train.batch, batch_fixed=wishes.batch)
