@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -60,6 +61,20 @@ def test_more_budget_never_means_a_smaller_net(seconds, width, batch):
     assert why
 
 
+def test_sizes_that_cannot_be_enough_are_not_tried():
+    sizes, start = ladder(NET, 128)
+    tried = []
+
+    def updates(size):
+        tried.append(size.words)
+        return 100 if size == sizes[start] else 1400 if size == sizes[0] else 0
+
+    size, why = climb(sizes, start, updates, lambda size: None)
+    assert tried == ["the default size", "half the width, a quarter of the batch"]
+    assert size == sizes[0]
+    assert "1400 updates" in why
+
+
 def test_a_larger_net_is_refused_with_the_reason_given():
     sizes, start = ladder(NET, 128)
     size, why = climb(sizes, start, lambda size: 1e9, lambda size: "the data is small")
@@ -67,7 +82,7 @@ def test_a_larger_net_is_refused_with_the_reason_given():
     assert "the data is small" in why
 
 
-def test_few_items_never_get_a_larger_net_and_many_do(monkeypatch):
+def test_few_items_never_get_a_larger_net(monkeypatch):
     monkeypatch.setattr("unfog.tasks.plan.LONGEST", 0.05)
     settings = {"train.batch": 8}
     few = unfog.fit(numbers(300), budget="24h", settings=settings, dry_run=True, quiet=True)
@@ -76,6 +91,11 @@ def test_few_items_never_get_a_larger_net_and_many_do(monkeypatch):
     net = few["rows"][0]
     assert "few" in net["why"]
     assert "width 256" in net["choice"]
+
+
+@pytest.mark.slow
+def test_many_items_get_a_larger_net(monkeypatch):
+    monkeypatch.setattr("unfog.tasks.plan.LONGEST", 0.05)
     rich = unfog.fit(numbers(60_000, 64), budget="240h", dry_run=True, quiet=True)
     assert any("times the width" in one["size"] for one in rich["tried"])
 
@@ -205,15 +225,20 @@ def test_peak_memory_is_foreseen_within_a_fifth(shape, settings, batch):
 def test_a_planned_run_ends_on_time(tmp_path):
     """Within 5 % and a second, all of the command counted; a busy machine gets a second try."""
     write_digits(tmp_path / "digits")
-    misses = []
+    misses, working = [], []
     for attempt in range(2):
         out = tmp_path / f"run{attempt}"
         command = [sys.executable, "-m", "unfog", "fit", str(tmp_path / "digits"), "-o", str(out)]
-        begun = time.monotonic()
+        begun, used = time.monotonic(), os.times()
         subprocess.run([*command, "--budget", "25s"], check=True, capture_output=True)
         misses.append(time.monotonic() - begun - 25)
+        now = os.times()
+        cpu = now.children_user + now.children_system - used.children_user - used.children_system
+        working.append(cpu / (misses[-1] + 25))
         if abs(misses[-1]) <= 0.05 * 25 + 1:
             break
+    if min(abs(miss) for miss in misses) > 0.05 * 25 + 1 and max(working) < 0.6:
+        pytest.skip(f"the run got {100 * max(working):.0f} % of a core: too busy to tell")
     assert min(abs(miss) for miss in misses) <= 0.05 * 25 + 1
     last = json.loads((out / "metrics.jsonl").read_text().splitlines()[-1])
     assert last["step"] == last["steps"]

@@ -18,7 +18,7 @@ from unfog.tasks.config import Config
 from unfog.tasks.learn import batches_of
 from unfog.tasks.planrows import rows, warnings
 from unfog.tasks.prepare import Prepared
-from unfog.tasks.sizes import Size, climb, ladder
+from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
 from unfog.train import memory
 from unfog.train.plan import Cost, Need, cheapest, measure, need
 
@@ -30,6 +30,8 @@ TRIAL = 100
 """Steps asked for from which trying a few first is worth the while."""
 LONGEST = 3.0
 """Seconds that one size is tried at one precision, at most."""
+HOPE = 4
+"""No precision and no number of threads makes a size so many times faster."""
 SHARE = 0.9
 """Of the memory that is free, the most a run may be planned to take."""
 CLOSING = 6
@@ -108,39 +110,33 @@ class Trials:
 
     def cost(self, size: Size, *, once: bool = False) -> Cost:
         """The cheapest precision and threads at this size; `once` tries only the plain ones."""
-        key = json.dumps([size.net, size.batch], sort_keys=True)
-        if key not in self.known:
-            self.check(size)
-            config = self.config(size)
-            batches = batches_of(self.prepared.with_config(config))
+        self.check(size)
+        threads = torch.get_num_threads()
 
-            def trial(precision: str, threads: int) -> Cost:
-                cost = measure(
-                    build_model(config).to(self.device),
-                    batches,
-                    build_objective(config),
-                    build_schedule(config),
-                    precision=precision,
-                    threads=threads,
-                    budget=self.seconds,
-                )
-                self.tried.append(
-                    {
-                        "size": size.words,
-                        "batch": size.batch,
-                        "precision": precision,
-                        "threads": threads,
-                        "seconds": cost.seconds,
-                    }
-                )
-                return cost
+        def trial(precision: str, threads: int) -> Cost:
+            return self._trial(size, precision, threads)
 
-            threads = torch.get_num_threads()
-            if once:
-                plain = "float32" if self.precision == "auto" else self.precision
-                return trial(plain, threads)
-            self.known[key] = cheapest(trial, self.device, self.precision, threads)
-        return self.known[key]
+        if once:
+            return trial("float32" if self.precision == "auto" else self.precision, threads)
+        return cheapest(trial, self.device, self.precision, threads)
+
+    def _trial(self, size: Size, precision: str, threads: int) -> Cost:
+        key = json.dumps([size.net, size.batch, precision, threads], sort_keys=True)
+        if key in self.known:
+            return self.known[key]
+        config = self.config(size)
+        cost = self.known[key] = measure(
+            build_model(config).to(self.device),
+            batches_of(self.prepared.with_config(config)),
+            build_objective(config),
+            build_schedule(config),
+            precision=precision,
+            threads=threads,
+            budget=self.seconds,
+        )
+        about = {"size": size.words, "batch": size.batch, "precision": precision}
+        self.tried.append({**about, "threads": threads, "seconds": cost.seconds})
+        return cost
 
 
 def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
@@ -247,8 +243,11 @@ def _chosen(
     numbers = items * math.prod(trials.prepared.config.shape)
 
     def updates(size: Size) -> float:
-        seconds = trials.cost(size).seconds
-        return (wishes.left - (time.monotonic() - begun)) / seconds
+        plain = trials.cost(size, once=True).seconds
+        left = wishes.left - (time.monotonic() - begun)
+        if left / plain < ENOUGH / HOPE:
+            return left / plain
+        return left / trials.cost(size).seconds
 
     def allowed(size: Size) -> str | None:
         if items < FEW:

@@ -17,11 +17,17 @@ DEPTHS = ("blocks", "depth")
 
 @dataclass(frozen=True)
 class Size:
-    """A net's options and a batch; `words` says how they differ from the kind's default."""
+    """A net's options and a batch.
+
+    Attributes:
+        words: how they differ from the kind's default.
+        gain: at most so many times the default's updates in the same time.
+    """
 
     words: str
     net: dict[str, Any]
     batch: int
+    gain: float = 1.0
 
 
 def ladder(net: dict[str, Any], batch: int, *, batch_fixed: bool = False) -> tuple[list[Size], int]:
@@ -34,11 +40,12 @@ def ladder(net: dict[str, Any], batch: int, *, batch_fixed: bool = False) -> tup
     if not isinstance(net.get("width"), int):
         return [middle], 0
     half = _wide(net, 0.5)
-    below = [Size("half the width", half, batch)] if half["width"] < net["width"] else []
+    below = [Size("half the width", half, batch, 4.0)] if half["width"] < net["width"] else []
     slim = below[0] if below else middle
     for part, words in ((2, "half"), (4, "a quarter of")):
         if not batch_fixed and batch // part >= LEAST:
-            below.insert(0, Size(f"{slim.words}, {words} the batch", slim.net, batch // part))
+            named = f"{slim.words}, {words} the batch"
+            below.insert(0, Size(named, slim.net, batch // part, slim.gain * part))
     above = [Size(f"{times} times the width", _wide(net, times), batch) for times in (1.5, 2)]
     deep = next((name for name in DEPTHS if name in net), None)
     if deep is not None:
@@ -73,6 +80,8 @@ def climb(
     first = has = updates(sizes[at])
     while has < ENOUGH and at > 0:
         at -= 1
+        while at > 0 and first * sizes[at].gain < ENOUGH:  # can't be enough, so it isn't tried
+            at -= 1
         has = updates(sizes[at])
     if at < start:
         return sizes[at], (
