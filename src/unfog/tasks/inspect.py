@@ -18,6 +18,7 @@ from unfog.kinds.given import guess
 from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.splits import Splits, split
+from unfog.kinds.table.cells import Table
 from unfog.tasks.config import Config
 from unfog.tasks.expect import expect
 from unfog.train import checkpoint
@@ -48,6 +49,8 @@ def inspect(
     parts = split(items, seed=0)
     read = time.monotonic() - begun
     plain = {key: plain_values(v) for key, v in items.columns.items() if guess(v) != "tensor"}
+    if name == "table":  # there every column may be told from another
+        plain |= {key: plain_values(v.to_list()) for key, v in _table(items).columns.items()}
     facts: Facts = {
         "what": "data",
         "kind": name,
@@ -89,7 +92,26 @@ def _numbers(items: Items, parts: Splits) -> Facts:
     }
 
 
-OF_KIND: dict[str, Callable[[Items, Splits], Facts]] = {"image": _numbers, "array": _numbers}
+def _table(items: Items) -> Table:
+    table: Any = items.data
+    return table
+
+
+def _cells(items: Items, parts: Splits) -> Facts:
+    """Of a table: every column's type, missing cells and classes."""
+    table = _table(items)
+    return {
+        "item": [len(table.names)],
+        "memory_mb": round(table.nbytes / 1e6, 1),
+        "cells": {name: _column(cells.to_list()) for name, cells in table.columns.items()},
+    }
+
+
+OF_KIND: dict[str, Callable[[Items, Splits], Facts]] = {
+    "image": _numbers,
+    "array": _numbers,
+    "table": _cells,
+}
 """Facts that depend on what the data is; a kind that is not here says its shape."""
 
 
@@ -201,12 +223,12 @@ def _columns(facts: Facts) -> list[str]:
             advice.append(f"{name} and {other} say the same; condition on one of them")
         else:
             advice.append(f"{name} determines {other}; given {name}, {other} adds nothing")
-    for name, column in facts["columns"].items():
+    for name, column in {**facts.get("cells", {}), **facts["columns"]}.items():
         if column.get("fewest") and column["most"] > 10 * column["fewest"]:
             advice.append(
                 f"{name} is imbalanced: from {column['fewest']} to {column['most']} items a class"
             )
-        if column["missing"]:
+        if column["missing"] and name in facts["columns"]:
             advice.append(
                 f"{name} is missing for {column['missing']} items; they train as unconditional"
             )
@@ -221,7 +243,7 @@ def told(facts: Facts) -> list[tuple[str, str]]:
     for name, value in facts.items():
         if name in ("advice", "notes", "suspects") or value in (None, [], {}):
             continue
-        if name == "columns":
+        if name in ("columns", "cells"):
             lines += [(f"  {key}", _words(column)) for key, column in value.items()]
         elif name == "default_fit":
             lines += _told_fit(value)
