@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from unfog.errors import ResourceError
-from unfog.tasks.assemble import build_model, build_objective, build_schedule
+from unfog.tasks.assemble import build_model, build_objective
 from unfog.tasks.config import Config
 from unfog.tasks.learn import batches_of
 from unfog.tasks.planrows import rows, warnings
@@ -129,7 +129,6 @@ class Trials:
             build_model(config).to(self.device),
             batches_of(self.prepared.with_config(config)),
             build_objective(config),
-            build_schedule(config),
             precision=precision,
             threads=threads,
             budget=self.seconds,

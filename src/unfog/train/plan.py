@@ -17,7 +17,7 @@ from unfog.train.batches import Batches, to_device
 from unfog.train.loop import Objective, train
 from unfog.train.memory import COPIES, SAVING, Watch, kept, resident, weights
 from unfog.train.optim import adamw
-from unfog.train.schedule import Horizon, Schedule
+from unfog.train.schedule import Constant, Horizon
 
 PATIENCE = 8
 """A first update that takes so many trial budgets is believed, and the trial is over."""
@@ -43,7 +43,6 @@ def measure(
     model: Model,
     batches: Batches,
     objective: Objective,
-    schedule: Schedule,
     *,
     precision: str,
     threads: int,
@@ -55,7 +54,7 @@ def measure(
     one the first. The median is what a shared machine gives.
     """
     model.precision = precision
-    optimiser = adamw(model, lr=1e-6)
+    optimiser = adamw(model, lr=1e-3)  # with a tiny one, gradients underflow and slow it down
     device = next(model.parameters()).device
     taken: list[float] = []
     before = torch.get_num_threads()
@@ -67,7 +66,14 @@ def measure(
             ema = Ema(model)
             begun = last = time.perf_counter()
             for progress in train(
-                model, batches, optimiser, objective, schedule, horizon=endless, seed=0, ema=ema
+                model,
+                batches,
+                optimiser,
+                objective,
+                Constant(warmup=0.0),
+                horizon=endless,
+                seed=0,
+                ema=ema,
             ):
                 float(progress.loss)  # waits for the device
                 now = time.perf_counter()
