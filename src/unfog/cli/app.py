@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from contextvars import ContextVar
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from unfog.version import __version__
+
+BEGUN = time.monotonic()
+"""When this process came to life, near enough: a budget is counted from here."""
 
 app = App(
     name="unfog",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -136,13 +137,13 @@ def inspect(
         One JSON object on standard output.
     """
     from unfog.tasks.inspect import inspect as look
+    from unfog.tasks.inspect import told
+    from unfog.tasks.show import table
 
     facts = look(source, kind=kind, reading={} if size is None else {"size": size})
     if json:
         return facts
-    for name, value in facts.items():
-        if name not in ("advice", "notes"):
-            print(f"{name:12} {value}")
+    table((f"{facts['what']}:", "value"), told(facts), sys.stdout)
     for text in [*facts.get("notes", []), *facts["advice"]]:
         print(f"* {text}")
     return None

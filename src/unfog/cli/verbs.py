@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import Flag, Json, Many, app, line
+from unfog.cli.app import BEGUN, Flag, Json, Many, app, line
+from unfog.errors import ArgumentError
 
 
 @app.command
@@ -17,7 +19,7 @@ def fit(
     source: str | None = None,
     /,
     *,
-    out: Annotated[Path, Parameter(name=["--out", "-o"])],
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     kind: str | None = None,
     given: Many = None,
     recipe: str = "flow",
@@ -45,6 +47,7 @@ def fit(
     resume: Flag = False,
     overwrite: Flag = False,
     nproc: int = 1,
+    dry_run: Flag = False,
     json: Json = False,
 ) -> dict[str, Any] | None:
     """Learn a model of SOURCE into a run folder.
@@ -56,7 +59,7 @@ def fit(
     source
         A folder, .zip, .npz or .npy; may be left out with --resume.
     out
-        The run folder.
+        The run folder; may be left out with --dry-run.
     kind
         What the data is (see `unfog kinds`); told from the source where left out.
     given
@@ -108,11 +111,15 @@ def fit(
         Replace the run in the folder.
     nproc
         So many processes on this machine share every batch, as with torchrun.
+    dry_run
+        Print the plan and stop before training; nothing is written.
     json
         One JSON object on standard output.
     """
     from unfog.cli.launch import inside, launch
 
+    if out is None and not dry_run:
+        raise ArgumentError("fit needs a folder for the run: --out RUN (or --dry-run for the plan)")
     if nproc != 1 and not inside():
         launch(line.get(), nproc)
         return None
@@ -151,9 +158,14 @@ def fit(
         precision=precision,
         resume=resume,
         overwrite=overwrite,
+        dry_run=dry_run,
+        spent=time.monotonic() - BEGUN,
+        quiet=json and dry_run,
     )
     if int(os.environ.get("RANK", "0")) > 0:
         return None  # one process reports for all
+    if dry_run:
+        return {"plan": model} if json else None
     if json:
         return {"run": str(model.folder), "config": model.config.to_json()}
     print(f"done: {out}    next: unfog sample {out} -n 16 -o samples", file=sys.stderr)
@@ -223,7 +235,6 @@ def sample(
     json
         One JSON object on standard output.
     """
-    from unfog.errors import ArgumentError
     from unfog.tasks.load import load
 
     if shard is not None and overwrite:
@@ -278,8 +289,6 @@ def sample(
 
 def _pairs(texts: list[str]) -> dict[str, str]:
     """name=value pairs, several separated by commas."""
-    from unfog.errors import ArgumentError
-
     found = {}
     for text in [one for many in texts for one in many.split(",") if one]:
         name, equals, value = text.partition("=")
@@ -291,7 +300,6 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 
 def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:
     """--given key=value, values as the model knows them; label=* runs through all classes."""
-    from unfog.errors import ArgumentError
     from unfog.kinds.given import resolve
 
     if texts and not model.borders.given.fields:
@@ -325,8 +333,6 @@ def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:
 
 def _number(name: str, value: str) -> Any:
     import json
-
-    from unfog.errors import ArgumentError
 
     try:
         return json.loads(value)

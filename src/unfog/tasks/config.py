@@ -89,6 +89,7 @@ class Config(Part):
     data: DataConfig
     versions: dict[str, str] = {}
     reasons: list[str] = []
+    plan: dict[str, Any] = {}
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

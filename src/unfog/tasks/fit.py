@@ -8,34 +8,23 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
-
-import torch
 
 from unfog.errors import ArgumentError
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
-from unfog.tasks.assemble import (
-    build_model,
-    build_objective,
-    build_schedule,
-    device_of,
-    entries,
-)
+from unfog.tasks.assemble import device_of
 from unfog.tasks.config import Config, override, seconds
-from unfog.tasks.learn import batches_of, learn
+from unfog.tasks.learn import learn
+from unfog.tasks.plan import Wishes, plan
+from unfog.tasks.planrows import show_plan
 from unfog.tasks.prepare import Prepared, encoded, prepare, reread
 from unfog.tasks.show import note
-from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
-from unfog.train.dist import World, here, place, threads, together
-from unfog.train.plan import cheapest, measure
+from unfog.train.dist import World, here, place, together
 
 BUDGET = "5m"
-FINE = 64
-"""States of fewer numbers are never computed in bfloat16 unless asked."""
 
 
 @together
@@ -57,9 +46,11 @@ def fit(
     precision: str = "auto",
     resume: bool = False,
     overwrite: bool = False,
+    dry_run: bool = False,
+    spent: float = 0.0,
     show: bool | None = None,
     quiet: bool = False,
-) -> Trained:
+) -> Any:
     """Learn a model of `source`.
 
     In an open process group, or under torchrun, all its processes learn one model.
@@ -72,9 +63,12 @@ def fit(
         settings: dotted configuration keys, for example {"net.width": 128}.
         reading: options of the kind's reader, for example {"size": 64}.
         precision: "auto" measures float32 against bfloat16; or one of the two.
+        dry_run: plan, and stop before training; nothing is written.
+        spent: seconds of the budget that are gone already.
+    Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
     """
-    begun = time.monotonic()
+    begun = time.monotonic() - spent
     if budget is not None and steps is not None:
         raise ArgumentError("give a budget or a number of steps, not both")
     if precision not in ("auto", "float32", "bfloat16"):
@@ -87,11 +81,18 @@ def fit(
     used = place(device_of(device), world)
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
-    if out is None:
+    if dry_run and resume:
+        raise ArgumentError("a run that is resumed has its plan; leave out --dry-run or --resume")
+    keeper = None
+    if dry_run:
+        folder = pathlib.Path()
+    elif out is None:
         folder, keeper = _temporary(world)
     else:
-        folder, keeper = pathlib.Path(out), None
-    world.lead(lambda: runfolder.claim(folder, resume=resume, overwrite=overwrite))
+        folder = pathlib.Path(out)
+    if not dry_run:
+        world.lead(lambda: runfolder.claim(folder, resume=resume, overwrite=overwrite))
+    planned = None
     if resume:
         prepared = _again(folder, source)
         _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
@@ -113,14 +114,28 @@ def fit(
             seed=seed,
             device=str(device_of(device)),
         )
-        for text in [*prepared.items.notes, *prepared.config.reasons]:
+        settings = dict(settings or {})
+        elapsed = time.monotonic() - begun
+        wishes = Wishes(
+            steps=steps,
+            left=wanted - elapsed,
+            spent=elapsed,
+            net=any(key.split(".")[0] == "net" for key in settings),
+            batch=batch is not None or "train.batch" in settings,
+            precision=precision,
+            dry=dry_run,
+        )
+        for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
         _read_alike(prepared, world)
-        left = wanted - (time.monotonic() - begun)
-        prepared = _planned(prepared, used, steps, left, precision, world)
-        note(_plan_sentence(prepared.config), quiet=quiet)
+        prepared = _as_chief(plan(prepared, used, wishes), world)
+        planned = time.monotonic()
+        facts = prepared.config.plan
+        show_plan(facts, quiet=quiet)
+        if dry_run:
+            return facts
         world.lead(lambda: _founded(folder, prepared, overwrite))
-    trained = learn(folder, prepared, used, resume=resume, show=show, quiet=quiet)
+    trained = learn(folder, prepared, used, resume=resume, show=show, quiet=quiet, begun=planned)
     trained.keeper = keeper
     return trained
 
@@ -133,7 +148,7 @@ def _temporary(world: World) -> tuple[pathlib.Path, Any]:
 
 def _founded(folder: pathlib.Path, prepared: Prepared, overwrite: bool) -> None:
     """Begin the run folder. Nothing that can still be refused costs an old run."""
-    size = sum(p.numel() for p in build_model(prepared.config).parameters())
+    size = prepared.config.plan["parameters"]
     runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
     if overwrite:
         runfolder.clear(folder)
@@ -147,64 +162,11 @@ def _read_alike(prepared: Prepared, world: World) -> None:
         world.same("data", hashlib.sha256(json.dumps(seen).encode()).hexdigest())
 
 
-def _plan_sentence(config: Config) -> str:
-    t = config.train
-    return (
-        f"plan: {config.net['name']} in the {config.space['name']} space, recipe {config.recipe}, "
-        f"{t.steps} steps of {t.batch}, {t.precision}, on {config.device}, {t.threads} "
-        f"thread{'s' * (t.threads > 1)}"
-    )
-
-
-def _planned(
-    prepared: Prepared,
-    device: torch.device,
-    steps: int | None,
-    left: float,
-    precision: str,
-    world: World,
-) -> Prepared:
-    """Fix precision and number of steps: by measuring, unless both are given.
-
-    Every process measures with its share of a batch, all at the same time; what the chief found
-    holds.
-    """
-    config = prepared.config
-    update: dict[str, Any] = {
-        "steps": steps,
-        "precision": "float32" if precision == "auto" else precision,
-        "threads": threads(world),
-    }
-    rows = world.share(config.train.batch)
-    if precision == "auto" and not config.fields and entries(config) < FINE:
-        precision = "float32"  # a few numbers, each of which matters to more than three digits
-    if steps is None:
-        model = build_model(config).to(device)
-        batches = replace(batches_of(prepared), size=rows.stop - rows.start)
-        begun = time.monotonic()
-        cost = cheapest(
-            lambda kind, threads: measure(
-                model,
-                batches,
-                build_objective(config),
-                build_schedule(config),
-                precision=kind,
-                threads=threads,
-                budget=min(3.0, 0.01 * left),
-            ),
-            device,
-            precision,
-            threads(world),
-        )
-        left = max(1.0, 0.985 * (left - (time.monotonic() - begun)))
-        update = {
-            "steps": max(10, int(left / cost.seconds)),
-            "precision": cost.precision,
-            "threads": cost.threads,
-            "budget": round(left, 3),
-        }
-    train_config = config.train.model_copy(update=world.say(update))
-    return prepared.with_config(config.model_copy(update={"train": train_config}))
+def _as_chief(prepared: Prepared, world: World) -> Prepared:
+    """Every process plans with its share of a batch; what the chief planned holds."""
+    if world.size == 1:
+        return prepared
+    return prepared.with_config(Config.model_validate(world.say(prepared.config.to_json())))
 
 
 def _again(folder: pathlib.Path, source: Any) -> Prepared:

@@ -98,10 +98,14 @@ def learn(
     resume: bool,
     show: bool | None,
     quiet: bool,
+    begun: float | None = None,
 ) -> Trained:
     """Train from the newest checkpoint, if any, to the end, and finish the run folder.
 
     All processes of the group train; the chief writes.
+
+    Args:
+        begun: when the time for training began, on the monotonic clock; now where None.
     """
     config, world = prepared.config, here()
     model = build_model(config).to(device)
@@ -114,6 +118,8 @@ def learn(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
     )
     course = Course(Horizon(config.train.steps))
+    if begun is not None:
+        course.begun = begun
     if resume:
         world.lead(lambda: checkpoint.tidy(folder))
         found, complaints = checkpoint.newest(folder)

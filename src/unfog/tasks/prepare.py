@@ -63,15 +63,17 @@ def prepare(
     reading: dict[str, Any],
     seed: int,
     device: str,
+    items: Items | None = None,
 ) -> Prepared:
     """Read, split, fit codec, conditions and space on the training part, and resolve the
-    configuration.
+    configuration. `items`, where given, are what reading the source gave.
     """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
     _known_reading(room, reading)
-    items = room.read(source, given=given or None, **reading)
+    if items is None:
+        items = room.read(source, given=given or None, **reading)
     splits = split(items, seed=seed)
     training = items.take(splits.train)
     codec = room.codec.fit(training)
@@ -219,7 +221,7 @@ def _net(
 ) -> dict[str, Any]:
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
-    with torch.random.fork_rng(devices=[]):
+    with torch.device("meta"):  # nothing is allocated, whatever the size
         net = nets.make(content["name"], **described, given=specs, **options)
     return {"name": content["name"], **net.options}
 

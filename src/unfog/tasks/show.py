@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 
 def note(text: str, *, quiet: bool = False) -> None:
@@ -78,3 +78,22 @@ def bar(title: str, total: float, *, show: bool | None = None) -> Iterator[Bar]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
         yield Bar(progress, progress.add_task(title, total=total, text=""))
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:
+    """Rows of words under heads: drawn on a terminal, aligned lines elsewhere."""
+    if stream.isatty():
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table(*heads)
+        for row in rows:
+            drawn.add_row(*(Text(cell) for cell in row))
+        Console(file=stream).print(drawn)
+        return
+    wide = [max(len(row[i]) for row in rows) for i in range(len(heads) - 1)]
+    print(heads[0], file=stream)
+    for row in rows:
+        cells = [f"{cell:{width}}" for cell, width in zip(row, wide)]
+        print("  " + "  ".join([*cells, row[-1]]).rstrip(), file=stream, flush=True)

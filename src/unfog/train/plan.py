@@ -2,67 +2,129 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
 import torch
 
+from unfog.maths.randomness import BatchRng
 from unfog.model.ema import Ema
 from unfog.model.model import Model
-from unfog.train.batches import Batches
+from unfog.train.batches import Batches, to_device
 from unfog.train.loop import Objective, train
+from unfog.train.memory import COPIES, SAVING, Watch, kept, resident, weights
 from unfog.train.optim import adamw
-from unfog.train.schedule import Horizon, Schedule
+from unfog.train.schedule import Constant, Horizon
+
+PATIENCE = 8
+"""A first update that takes so many trial budgets is believed, and the trial is over."""
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Measured seconds per update, at a precision and a number of threads."""
+    """Measured at a precision and a number of threads.
+
+    Attributes:
+        seconds: per update.     peak: bytes, the most that was held; on cuda the tensors there.
+        held: bytes that were held between updates.
+    """
 
     precision: str
     threads: int
     seconds: float
+    peak: int = 0
+    held: int = 0
 
 
 def measure(
     model: Model,
     batches: Batches,
     objective: Objective,
-    schedule: Schedule,
     *,
     precision: str,
     threads: int,
     budget: float,
 ) -> Cost:
-    """Time real updates of a copy for about `budget` seconds; the first two don't count.
+    """Time real updates of `model`, which is used up, for about `budget` seconds.
 
-    Warm-up apart, at least three are timed. The median is what a shared machine gives.
+    The first two don't count, and at least three are timed; of a slow net one, and of a very slow
+    one the first. The median is what a shared machine gives.
     """
-    trial = copy.deepcopy(model)
-    trial.precision = precision
-    optimiser = adamw(trial, lr=1e-6)
-    ema = Ema(trial)
+    model.precision = precision
+    optimiser = adamw(model, lr=1e-3)  # with a tiny one, gradients underflow and slow it down
+    device = next(model.parameters()).device
     taken: list[float] = []
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     endless = Horizon(10**9)
-    begun = last = time.perf_counter()
+    held = 0
     try:
-        for progress in train(
-            trial, batches, optimiser, objective, schedule, horizon=endless, seed=0, ema=ema
-        ):
-            now = time.perf_counter()
-            if progress.step > 2:
-                taken.append(now - last)
-            last = now
-            if len(taken) >= 3 and now - begun > budget:
-                break
+        with Watch(device) as watch:
+            ema = Ema(model)
+            begun = last = time.perf_counter()
+            for progress in train(
+                model,
+                batches,
+                optimiser,
+                objective,
+                Constant(warmup=0.0),
+                horizon=endless,
+                seed=0,
+                ema=ema,
+            ):
+                float(progress.loss)  # waits for the device
+                now = time.perf_counter()
+                spent = now - begun
+                if progress.step > 2 or spent > PATIENCE * budget:
+                    taken.append(now - last)
+                if (len(taken) >= 3 and spent > budget) or (taken and spent > 3 * budget):
+                    held = resident() if device.type == "cpu" else 0
+                    break
+                last = time.perf_counter()
     finally:
         torch.set_num_threads(before)
-    return Cost(precision, threads, median(taken))
+    return Cost(precision, threads, median(taken), watch.peak, held)
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that training takes, by arithmetic, before anything of that size is allocated.
+
+    Attributes:
+        weights: of the parameters.     item: activations kept for one item's backward pass.
+    """
+
+    weights: int
+    item: float
+
+    def training(self, batch: int) -> float:
+        """Weights, gradient, average and moments, and a batch's activations."""
+        return COPIES * self.weights + batch * self.item
+
+    def saving(self) -> float:
+        """On top of what is held between updates, while a checkpoint is written."""
+        return SAVING * self.weights
+
+
+def need(model: Model, batches: Batches, objective: Objective) -> Need:
+    """What an update of `model` keeps for its backward pass, by looking at two and four items."""
+    sums = []
+    for count in (2, 4):
+        x, cond = batches.fetch(np.arange(count) % batches.count)
+        where = next(model.parameters()).device
+        with kept(model) as found:
+            model.loss(
+                to_device(x, where),
+                to_device(cond, where) or None,
+                times=objective.times,
+                weight=objective.weight,
+                rng=BatchRng(0),
+            )
+        sums.append(sum(found.values()))
+    return Need(weights(model), (sums[1] - sums[0]) / 2)
 
 
 def cheapest(
@@ -99,13 +161,14 @@ class Pace:
     seconds: float
     begun: float
     start: int
-    tolerance: float = 0.05
+    tolerance: float = 0.02
     checked: float = 0.0
 
     def check(self, step: int, now: float) -> bool:
         """Look at the clock now and then; True if the horizon was moved."""
         share = (now - self.begun) / self.seconds
-        if step - self.start < 5 or share < self.checked + 0.04 or step >= self.horizon.steps:
+        wait = 0.04 if share < 0.9 else 0.01  # the end is where a miss can't be made good
+        if step - self.start < 5 or share < self.checked + wait or step >= self.horizon.steps:
             return False
         self.checked = share
         each = (now - self.begun) / (step - self.start)
@@ -114,3 +177,10 @@ class Pace:
             return False
         self.horizon.steps = fitting
         return True
+
+
+def span(seconds: float) -> str:
+    """90 s, 12.5 min, 2.00 h."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.3g} min" if seconds < 5400 else f"{seconds / 3600:.3g} h"

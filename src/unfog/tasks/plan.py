@@ -1,0 +1,310 @@
+"""Plan: from data, budget and measured speed to size, batch, steps and precision, each with its
+reason, and to what the run will take.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+
+from unfog.errors import ResourceError
+from unfog.tasks.assemble import build_model, build_objective, entries
+from unfog.tasks.config import Config
+from unfog.tasks.learn import batches_of
+from unfog.tasks.planrows import rows, warnings
+from unfog.tasks.prepare import Prepared
+from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
+from unfog.train import memory
+from unfog.train.batches import Batches
+from unfog.train.dist import here, threads
+from unfog.train.plan import Cost, Need, cheapest, measure, need
+
+FINE = 64
+"""States of fewer numbers are never computed in bfloat16 unless asked."""
+FEW = 1000
+"""Training items below which no larger net than the default is taken."""
+TRIAL = 100
+"""Steps asked for from which trying a few first is worth the while."""
+LONGEST = 3.0
+"""Seconds that one size is tried at one precision, at most."""
+HOPE = 4
+"""No precision and no number of threads makes a size so many times faster."""
+SHARE = 0.9
+"""Of the memory that is free, the most a run may be planned to take."""
+CLOSING = 6
+"""Copies of the weights in the last checkpoint and the run's own file, in 4-byte numbers."""
+WRITING = 125e6
+"""Bytes a second that closing a run writes, reads again and hashes at least."""
+LEAVING = 0.75
+"""CPU-seconds of starting the interpreter and of ending the process, the writing apart."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user has fixed, and the time there is.
+
+    Args:
+        left: seconds for planning and training; ignored where `steps` is given.
+        spent: seconds of the budget that are gone already.
+        net, batch: True where the user has chosen it.
+        precision: "auto", "float32" or "bfloat16".     dry: stop after the plan.
+    """
+
+    steps: int | None
+    left: float
+    spent: float
+    net: bool
+    batch: bool
+    precision: str
+    dry: bool = False
+
+
+@dataclass
+class Trials:
+    """Measured costs by size, each tried once."""
+
+    prepared: Prepared
+    device: torch.device
+    precision: str
+    seconds: float = 1.0
+    known: dict[str, Cost] = field(default_factory=dict)
+    needs: dict[str, Need] = field(default_factory=dict)
+    tried: list[dict[str, Any]] = field(default_factory=list)
+
+    def config(self, size: Size) -> Config:
+        config = self.prepared.config
+        train = config.train.model_copy(update={"batch": size.batch})
+        return config.model_copy(update={"net": size.net, "train": train})
+
+    def need(self, size: Size) -> Need:
+        """Memory by arithmetic. Raises ResourceError if that is more than there is."""
+        key = json.dumps(size.net, sort_keys=True)
+        if key not in self.needs:
+            config = self.config(size)
+            with torch.device("meta"):  # nothing is allocated
+                alone = Need(memory.weights(build_model(config)), 0.0)
+            free = memory.available(self.device)
+            if free is not None and alone.training(1) > SHARE * free:
+                raise too_large(alone.training(1), free, alone, 1)
+            batches = batches_of(self.prepared.with_config(config))
+            model = build_model(config).to(self.device)
+            self.needs[key] = need(model, batches, build_objective(config))
+        return self.needs[key]
+
+    def check(self, size: Size) -> None:
+        """Raises ResourceError where a size takes more memory than there is, before it is tried."""
+        wanted, free = self.need(size).training(size.batch), memory.available(self.device)
+        if free is not None and wanted > SHARE * free:
+            raise too_large(wanted, free, self.need(size), size.batch)
+
+    def fits(self, size: Size) -> bool:
+        """True where `check` has nothing against it."""
+        try:
+            self.check(size)
+        except ResourceError:
+            return False
+        return True
+
+    def cost(self, size: Size, *, once: bool = False) -> Cost:
+        """The cheapest precision and threads at this size; `once` tries only the plain ones."""
+        self.check(size)
+        most = threads(here())
+
+        def trial(precision: str, threads: int) -> Cost:
+            return self._trial(size, precision, threads)
+
+        if once:
+            return trial("float32" if self.precision == "auto" else self.precision, most)
+        return cheapest(trial, self.device, self.precision, most)
+
+    def _trial(self, size: Size, precision: str, threads: int) -> Cost:
+        key = json.dumps([size.net, size.batch, precision, threads], sort_keys=True)
+        if key in self.known:
+            return self.known[key]
+        config = self.config(size)
+        cost = self.known[key] = measure(
+            build_model(config).to(self.device),
+            _share(batches_of(self.prepared.with_config(config))),
+            build_objective(config),
+            precision=precision,
+            threads=threads,
+            budget=self.seconds,
+        )
+        about = {"size": size.words, "batch": size.batch, "precision": precision}
+        self.tried.append({**about, "threads": threads, "seconds": cost.seconds})
+        return cost
+
+
+def _share(batches: Batches) -> Batches:
+    """What this process takes of every batch, where several train together."""
+    rows = here().share(batches.size)
+    return replace(batches, size=rows.stop - rows.start)
+
+
+def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
+    """Fix what the user has not: size, batch and steps by the budget, precision, threads by trial.
+
+    Returns: the preparation with its configuration complete; `config.plan` holds the facts: rows
+        (what, choice, why), predicted seconds and memory, what was tried, warnings.
+    Raises: ResourceError where the run needs more memory than there is.
+    """
+    begun, worked = time.monotonic(), time.process_time()
+    trials = Trials(prepared, device, _precision(prepared.config, wishes))
+    size, why, cost = _settled(trials, wishes, begun)
+    planning = time.monotonic() - begun
+    busy = planning / max(1e-3, time.process_time() - worked)  # others use this machine too
+    wanted = trials.need(size)
+    closing = (LEAVING + CLOSING * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
+    config = trials.config(size)
+    train = config.train.model_copy(update=_train(wishes, cost, planning + closing))
+    config = config.model_copy(update={"train": train})
+    facts = _predicted(config, device, wanted, cost, planning, closing, wishes)
+    free, items = facts["available_bytes"], len(prepared.splits.train)
+    if free is not None and facts["extra_bytes"] > SHARE * free:
+        raise too_large(facts["extra_bytes"], free, wanted, size.batch)
+    facts["tried"] = trials.tried
+    facts["warnings"] = warnings(config, items)
+    facts["rows"] = rows(config, facts, _reasons(prepared.config, wishes, why, size), items)
+    return prepared.with_config(config.model_copy(update={"plan": facts}))
+
+
+def _precision(config: Config, wishes: Wishes) -> str:
+    """What is left to try: a few numbers matter to more than three digits each."""
+    fine = not config.fields and entries(config) < FINE
+    few = fine or wishes.steps is not None
+    return "float32" if wishes.precision == "auto" and few else wishes.precision
+
+
+def _settled(trials: Trials, wishes: Wishes, begun: float) -> tuple[Size, str, Cost | None]:
+    """The size, why, and its cost where it was worth trying."""
+    config = trials.prepared.config
+    own = Size("the default size", config.net, config.train.batch)
+    if wishes.steps is None:
+        trials.seconds = min(LONGEST, 0.006 * wishes.left)
+        sizes, start = [own], 0
+        if not wishes.net:
+            sizes, start = ladder(config.net, config.train.batch, batch_fixed=wishes.batch)
+        size, why = _chosen(trials, sizes, start, wishes, begun)
+        return size, why, trials.cost(size)
+    why = "no time was given to fit it to"
+    if wishes.steps < TRIAL and not wishes.dry:
+        trials.check(own)
+        return own, why, None
+    return own, why, trials.cost(own, once=True)
+
+
+def _train(wishes: Wishes, cost: Cost | None, gone: float) -> dict[str, Any]:
+    """Steps, precision and threads as settled; `gone` seconds are for planning and closing."""
+    plain = "float32" if wishes.precision == "auto" else wishes.precision
+    most = threads(here())
+    if cost is None or wishes.steps is not None:
+        return {"steps": wishes.steps, "precision": plain, "threads": most}
+    left = max(0.5, wishes.left - gone)
+    return {
+        "steps": max(10, int(left / cost.seconds)),
+        "precision": cost.precision,
+        "threads": cost.threads,
+        "budget": round(left, 3),
+    }
+
+
+def _reasons(config: Config, wishes: Wishes, why: str, size: Size) -> dict[str, str]:
+    """Why this net, batch and number of steps."""
+    own = size.batch == config.train.batch
+    return {
+        "net": config.reasons[0] if wishes.net else f"{config.reasons[0]}; {why}",
+        "batch": "as asked for"
+        if wishes.batch
+        else "the kind's default"
+        if own
+        else "smaller than the kind's default, for more updates",
+        "steps": "what the time allows at the measured speed"
+        if wishes.steps is None
+        else "as asked for",
+    }
+
+
+def too_large(wanted: float, free: float, needs: Need, batch: int) -> ResourceError:
+    """Training that does not fit into memory, and what to do about it."""
+    fix = "a smaller net (--set net.width=…)"
+    if batch * needs.item > 0.5 * wanted and batch > 1:
+        fits = max(1, int(batch * SHARE * free / wanted / 2))
+        fix = f"a smaller batch (--batch {fits}) or {fix}"
+    return ResourceError(
+        f"training would take about {memory.size(wanted)} of memory and {memory.size(free)} are "
+        f"free; use {fix}"
+    )
+
+
+def _chosen(
+    trials: Trials, sizes: list[Size], start: int, wishes: Wishes, begun: float
+) -> tuple[Size, str]:
+    """Climb to the size that the budget is for; a size that memory does not hold is passed by."""
+    while start > 0 and not trials.fits(sizes[start]):
+        start -= 1
+    items = len(trials.prepared.splits.train)
+    numbers = items * entries(trials.prepared.config)
+
+    def updates(size: Size) -> float:
+        plain = trials.cost(size, once=True).seconds
+        left = wishes.left - (time.monotonic() - begun)
+        if left / plain < ENOUGH / HOPE:
+            return left / plain
+        return left / trials.cost(size).seconds
+
+    def allowed(size: Size) -> str | None:
+        if items < FEW:
+            return f"{items} items are few, and a larger net would copy them sooner"
+        if not trials.fits(size):
+            return "a larger net would not fit into memory"
+        if trials.need(size).weights // 4 > numbers:
+            return f"a larger net would have more parameters than the data has numbers ({numbers})"
+        return None
+
+    return climb(sizes, start, updates, allowed)
+
+
+def _predicted(
+    config: Config,
+    device: torch.device,
+    wanted: Need,
+    cost: Cost | None,
+    planning: float,
+    closing: float,
+    wishes: Wishes,
+) -> dict[str, Any]:
+    """Seconds and bytes of the run to come; None for what was not measured."""
+    t = config.train
+    training = None if cost is None else t.steps * cost.seconds
+    if t.budget is not None:
+        training = t.budget
+    now = memory.resident()
+    arithmetic = now + wanted.training(t.batch)
+    saved = now + memory.COPIES * wanted.weights + wanted.saving()
+    inside: float | None = None
+    if device.type != "cpu":
+        most, inside = float(now), wanted.training(t.batch) if cost is None else cost.peak
+    elif cost is None:
+        most = max(arithmetic, saved)
+    else:
+        most = max(cost.peak, cost.held + wanted.saving())
+    return {
+        "seconds": {
+            "reading": round(wishes.spent, 2),
+            "planning": round(planning, 2),
+            "training": None if training is None else round(training, 2),
+            "total": None
+            if training is None
+            else round(wishes.spent + planning + training + closing, 2),
+        },
+        "parameters": wanted.weights // 4,
+        "seconds_per_step": None if cost is None else cost.seconds,
+        "peak_bytes": int(max(memory.peak(), most)),
+        "device_bytes": None if inside is None else int(inside),
+        "available_bytes": memory.available(device),
+        "extra_bytes": int(max(0, most - now) if inside is None else inside),
+    }
