@@ -117,7 +117,7 @@ def _latents(columns: dict[str, Ladder]) -> tuple[dict[str, Latent], dict[str, n
 
 
 def _mark(present: np.ndarray) -> tuple[float, np.ndarray, float]:
-    """Missingness as a latent: its rate, the scores (N,) of missing (low) or not, their variance."""
+    """Missingness as a latent: its rate, the scores (N,) of missing (low) or not, variance."""
     rate = 1 - float(present.mean())
     latent = Latent.of(np.array([rate, 1 - rate]), np.arange(2))
     return rate, latent.scores(present.astype(np.int64)), latent.variance
