@@ -313,6 +313,44 @@ def test_wrong_arguments_are_named():
         judge_table(real, real, train, roles=dict.fromkeys(train.names, "skip"))
 
 
+def test_records_are_compared_column_by_column():
+    from unfog.judge.table.records import places
+
+    many = np.array([f"w{k}" for k in range(150)] * 2, dtype=object)
+    few = np.array(["a", "b"] * 150, dtype=object)
+    number = np.arange(300) % 100 * 1.0
+    number[7] = np.nan
+    roles = {"x": "number", "few": "category", "many": "category"}
+    rows = encode([table(x=number, few=few, many=many)], roles)[0]
+    found = places(rows, rows)
+    gaps = found.gaps(found).numpy()
+    assert np.allclose(np.diag(gaps), 0, atol=1e-5)
+    assert gaps[0, 1] == pytest.approx(0.01 + 1 + 1, abs=1e-3)  # one rank of 100, two words differ
+    assert gaps[0, 150] == pytest.approx(0.5, abs=0.01)  # same words, half the ranks away
+    assert gaps[7, 6] == pytest.approx(
+        0.5 - 0.065 + 0.5 + 2, abs=0.02
+    )  # missing: the median, marked
+
+
+def test_many_levels_words_only_and_numbers_only_pass_every_metric():
+    g = np.random.default_rng(0)
+
+    def words(n):
+        return table(
+            code=np.array([f"c{k}" for k in g.integers(0, 400, n)], dtype=object),
+            flag=g.random(n) < 0.5,
+        )
+
+    def numbers(n):
+        return table(x=g.standard_normal(n), y=g.standard_normal(n))
+
+    for draw in (words, numbers):
+        figures = judge_table(draw(300), draw(300), draw(3000))
+        assert {"columns", "pairs", "c2st_auc", "closest_record", "duplicates"} <= {
+            f.name for f in figures
+        }
+
+
 def test_equal_sizes_depend_on_n_and_seed_only():
     rows = coded(people(300, 0), people(100, 1), people(150, 2))
     case = TableCase(rows[2], rows[1], rows[0], None, 0)

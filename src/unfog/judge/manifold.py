@@ -12,7 +12,7 @@ from unfog.errors import DataError
 from unfog.judge import bootstrap
 from unfog.judge.case import Case, metrics
 from unfog.judge.figure import Figure
-from unfog.judge.states import alike, rng, rows
+from unfog.judge.states import alike, rng, rows, subset
 
 NEIGHBOURS = 5
 MOST = 3000
@@ -80,9 +80,10 @@ def _interval(name: str, each: Tensor, generator: torch.Generator) -> tuple[floa
 
 
 def _figure(case: Case, name: str) -> list[Figure]:
-    parts = [case.features(side)[:MOST] for side in ("samples", "real", "other")]
-    if len(parts[0]) < NEIGHBOURS + 2:
+    if case.n < NEIGHBOURS + 2:
         return []
+    kept = subset(case.n, MOST, rng(case.seed, "manifold"))  # items may stand in an order
+    parts = [case.features(side)[kept] for side in ("samples", "real", "other")]
     made = getattr(_kept(case, "samples", parts[0], parts[1]), name)
     floor = getattr(_kept(case, "other", parts[2], parts[1]), name)
     value, low, high = _interval(name, made, rng(case.seed, name))

@@ -11,7 +11,7 @@ from unfog.errors import DataError
 from unfog.judge import bootstrap
 from unfog.judge.case import Case, metrics
 from unfog.judge.figure import Figure
-from unfog.judge.states import alike, rng, rows
+from unfog.judge.states import alike, rng, rows, subset
 
 WIDTHS = (0.25, 0.5, 1.0, 2.0)  # times the median distance
 MOST = 2000
@@ -21,10 +21,11 @@ def bandwidths(y: Any, *, most: int = 1000) -> tuple[float, ...]:
     """Kernel widths from the data: the median distance between real items, and multiples of it.
 
     Args:
-        y: (M, *D) real items; every one of the first `most` counts.
+        y: (M, *D) real items, of which `most`, evenly spread, are looked at.
     Ref: Gretton et al. 2012, section 8 (the median heuristic).
     """
-    b = rows(y, "y")[:most]
+    b = rows(y, "y")
+    b = b[:: -(-len(b) // most)]
     gaps = torch.pdist(b)
     middle = float(gaps[gaps > 0].median()) if bool((gaps > 0).any()) else 1.0
     return tuple(width * middle for width in WIDTHS)
@@ -100,7 +101,8 @@ def _statistic(kernel: Tensor, first: Tensor, second: Tensor) -> Tensor:
 
 
 def _figure(name: str, x: Tensor, y: Tensor, other: Tensor, case: Case, trust: str) -> Figure:
-    x, y, other = x[:MOST], y[:MOST], other[:MOST]
+    # the items may stand in an order, so a part of them is drawn
+    x, y, other = (part[subset(len(part), MOST, rng(case.seed, name))] for part in (x, y, other))
     widths = bandwidths(y)
     value, low, high = mmd_interval(x, y, generator=rng(case.seed, name), widths=widths)
     floor, floor_low, floor_high = mmd_interval(

@@ -174,8 +174,10 @@ baselines.add(
     "gaussian_copula",
     reference="Song 2000",
     aliases=("copula",),
-    summary=gaussian_copula.__doc__ or "",
+    summary="Columns by their own ranks, joined by one correlation matrix of latent normals.",
 )(Baseline("a Gaussian copula", table=gaussian_copula))
 baselines.add(
-    "gaussian", reference="Tipping and Bishop 1999", summary=gaussian_tensor.__doc__ or ""
+    "gaussian",
+    reference="Tipping and Bishop 1999",
+    summary="One Gaussian with the data's mean and covariance, in at most 256 components.",
 )(Baseline("one Gaussian", tensor=gaussian_tensor))
