@@ -227,3 +227,29 @@ def test_a_figure_that_is_best_at_its_floor_counts_by_its_distance_from_it():
     assert "level on d" in verdict(both)
     with pytest.raises(ArgumentError, match="'ours'"):
         verdict({"smote": []})
+
+
+def test_arrays_are_compared_with_one_judge_net_for_all():
+    from functools import partial
+
+    from unfog.judge import judge, train_judge
+
+    g = torch.Generator().manual_seed(0)
+    side = torch.randint(2, (1200, 1), generator=g) * 6.0
+    x = torch.randn(1200, 4, generator=g) + side  # two blobs, which one Gaussian can't draw
+    train, real, ours = x[:700], x[700:950], x[950:]
+    judged = partial(
+        judge,
+        real=real,
+        train=train,
+        net=train_judge(train, budget=0.5),
+        only=["sliced_wasserstein", "mmd", "novelty"],
+    )
+    rows = compare(judged, ours, train)
+    assert list(rows) == ["ours", *(row.name for row in baselines if row.name in TENSORS)]
+    said = verdict(rows)
+    gaussian = said.split("Against one Gaussian: ")[1].split(".")[0]
+    assert gaussian.startswith("better on")
+    assert "mmd" in gaussian.split("level on")[0]
+    assert "Against drawing training items again: better on novelty" in said
+    assert {f.name: f.value for f in rows["bootstrap"]}["novelty"] == 1
