@@ -22,6 +22,8 @@ REGISTRIES = {
     "solvers": "unfog.sample.solvers",
     "guides": "unfog.guide",
     "metrics": "unfog.judge",
+    "table_metrics": "unfog.judge",
+    "baselines": "unfog.judge",
 }
 
 
@@ -47,10 +49,10 @@ def _registry(name: str, module: str) -> None:
         return None
 
     rows.__doc__ = (
-        f"List the {name}.\n\nExample: unfog {name} --json\n\n"
+        f"List the {name.replace('_', ' ')}.\n\nExample: unfog {name.replace('_', '-')} --json\n\n"
         "Parameters\n----------\njson\n    One JSON object on standard output."
     )
-    app.command(rows, name=name, group="Registries")
+    app.command(rows, name=name.replace("_", "-"), group="Registries")
 
 
 for _name, _module in REGISTRIES.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from torch import Tensor
 
@@ -24,6 +25,7 @@ class Case:
         net: the judge net.      trust: its accuracy, a sentence to print beside its figures.
         place: what the entries of a state are called ("pixels", "values").
         notes: what was done to make the sizes equal.
+        made: what several figures share, made by the first of them.
     """
 
     samples: Tensor
@@ -39,6 +41,7 @@ class Case:
     seed: int
     place: str = "values"
     notes: tuple[str, ...] = ()
+    made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _features: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from unfog.errors import DataError
-from unfog.judge import frechet, hitrate, novelty, sliced, twosample  # noqa: F401  (registry rows)
+from unfog.judge import (  # noqa: F401  (registry rows)
+    frechet,
+    hitrate,
+    manifold,
+    mmd,
+    novelty,
+    sliced,
+    twosample,
+)
 from unfog.judge.case import Case, metrics
 from unfog.judge.classifier import JudgeNet, train_judge
 from unfog.judge.figure import Figure

@@ -66,7 +66,9 @@ def verdict(rows: Mapping[str, Sequence[Figure]]) -> str:
     for name, figures in rows.items():
         if name == OURS:
             continue
-        better, level, worse = [], [], []
+        better: list[str] = []
+        level: list[str] = []
+        worse: list[str] = []
         for figure in figures:
             if figure.name in ours:
                 side = _side(ours[figure.name], figure)

@@ -117,7 +117,7 @@ def _latents(columns: dict[str, Ladder]) -> tuple[dict[str, Latent], dict[str, n
 
 
 def _mark(present: np.ndarray) -> tuple[float, np.ndarray, float]:
-    """Missingness as a latent: its rate, the scores (N,) of missing (low) or not, their variance."""
+    """Missingness as a latent: its rate, the scores (N,) of missing (low) or not, variance."""
     rate = 1 - float(present.mean())
     latent = Latent.of(np.array([rate, 1 - rate]), np.arange(2))
     return rate, latent.scores(present.astype(np.int64)), latent.variance
@@ -174,8 +174,10 @@ baselines.add(
     "gaussian_copula",
     reference="Song 2000",
     aliases=("copula",),
-    summary=gaussian_copula.__doc__ or "",
+    summary="Columns by their own ranks, joined by one correlation matrix of latent normals.",
 )(Baseline("a Gaussian copula", table=gaussian_copula))
 baselines.add(
-    "gaussian", reference="Tipping and Bishop 1999", summary=gaussian_tensor.__doc__ or ""
+    "gaussian",
+    reference="Tipping and Bishop 1999",
+    summary="One Gaussian with the data's mean and covariance, in at most 256 components.",
 )(Baseline("one Gaussian", tensor=gaussian_tensor))

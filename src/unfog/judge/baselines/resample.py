@@ -41,9 +41,13 @@ def independent_tensor(train: Tensor, count: int, seed: int) -> Tensor:
     return out.view(count, *train.shape[1:])
 
 
-baselines.add("bootstrap", reference="Efron 1979", summary=bootstrap_table.__doc__ or "")(
-    Baseline("drawing training items again", bootstrap_table, bootstrap_tensor)
-)
-baselines.add("independent", reference="", summary=independent_table.__doc__ or "")(
-    Baseline("drawing each column by itself", independent_table, independent_tensor)
-)
+baselines.add(
+    "bootstrap",
+    reference="Efron 1979",
+    summary="Training rows or items, drawn again: every law is right, everything is a copy.",
+)(Baseline("drawing training items again", bootstrap_table, bootstrap_tensor))
+baselines.add(
+    "independent",
+    reference="",
+    summary="Each column, or entry of the item, drawn by itself: no association.",
+)(Baseline("drawing each column by itself", independent_table, independent_tensor))

@@ -18,6 +18,7 @@ from unfog.judge.table.features import Rows
 MOST = 10_000
 MOST_PAIRS = 300
 BINS = 10
+LEVELS = 60  # the rarer levels of a category share one row of the contingency table
 DRAWS = 40
 NAMED = 5
 
@@ -65,12 +66,12 @@ class Associations:
             binned[there] = ((ranks[there, j] + 1) / 2 * BINS).astype(np.int64).clip(0, BINS - 1)
             bins.append(binned)
             sizes.append(BINS + 1)
-        columns = [*bins, *pooled.codes.T]
+        columns = [*bins, *np.minimum(pooled.codes, LEVELS).T]
         return cls(
             ranks,
             known.astype(np.float64),
             np.stack(columns, 1),
-            (*sizes, *pooled.levels),
+            (*sizes, *(min(levels, LEVELS + 1) for levels in pooled.levels)),
             known.shape[1],
             pairs,
         )
@@ -113,7 +114,8 @@ def pair_distances(x: Rows, y: Rows, pairs: tuple[tuple[int, int], ...]) -> np.n
     """(pairs,) distances between the associations of two sets of rows.
 
     Two numbers: half the gap between their rank correlations. Else: total variation of the
-    contingency tables, numbers in ten bins of equal count, a missing cell in one of its own.
+    contingency tables, numbers in ten bins of equal count, a missing cell in one of its own,
+    levels beyond the 60 commonest together.
     """
     first = np.concatenate([np.ones(len(x)), np.zeros(len(y))])
     return Associations.of(x.with_other(y), pairs).distances(first, 1 - first)

@@ -18,23 +18,33 @@ from unfog.kinds.table.cells import Table
 
 MOST = 40_000
 PAIRS = 100_000_000  # distances that take a few seconds
+WIDE = 100
 DRAWS = 500
 CHUNK = 500
 
 
 @dataclass(frozen=True)
 class Places:
-    """Rows put where distances are taken: (N, P) ranks and (N, K) one-hot categories."""
+    """Rows put where distances are taken: (N, P) ranks, (N, K) one-hot categories, and codes (N, W)
+    of categories that have too many levels for that.
+    """
 
     ranks: Tensor
     hot: Tensor
+    wide: Tensor
+
+    def __getitem__(self, index: slice) -> Places:
+        return Places(self.ranks[index], self.hot[index], self.wide[index])
 
     def gaps(self, other: Places) -> Tensor:
         """(N, M): sum over numbers of the gap in rank, plus one per category that differs."""
         # a hot entry is 1/sqrt(2), so that the columns' squares make 1/2 + 1/2 - agreement
         agree = self.hot @ other.hot.T
         columns = self.hot.square().sum(1, keepdim=True) + other.hot.square().sum(1)[None]
-        return torch.cdist(self.ranks, other.ranks, p=1.0) + (columns - 2 * agree)
+        out = torch.cdist(self.ranks, other.ranks, p=1.0) + (columns - 2 * agree)
+        for mine, theirs in zip(self.wide.T, other.wide.T):
+            out += mine[:, None] != theirs[None]
+        return out
 
 
 def places(rows: Rows, reference: Rows) -> Places:
@@ -58,9 +68,14 @@ def places(rows: Rows, reference: Rows) -> Places:
             parts.append(np.where(gone, 0.5, rank))
         hot.append(np.stack([gone, ~gone], 1) * 0.5)
     for j, levels in enumerate(rows.levels):
-        hot.append(np.eye(levels)[rows.codes[:, j]] * np.sqrt(0.5))
-    ranks = np.stack(parts, 1) if parts else np.zeros((len(rows), 1))
-    return Places(torch.from_numpy(ranks).float(), torch.from_numpy(np.concatenate(hot, 1)).float())
+        if levels <= WIDE:
+            hot.append(np.eye(levels)[rows.codes[:, j]] * np.sqrt(0.5))
+    nothing = np.zeros((len(rows), 1))
+    return Places(
+        torch.from_numpy(np.stack(parts, 1) if parts else nothing).float(),
+        torch.from_numpy(np.concatenate(hot or [nothing], 1)).float(),
+        torch.from_numpy(rows.codes[:, np.array(rows.levels, int) > WIDE]),
+    )
 
 
 @dataclass(frozen=True)
@@ -96,7 +111,7 @@ def nearer(samples: Rows, train: Rows, real: Rows) -> Sides:
     near, index = [], []
     for start in range(0, len(samples), CHUNK):
         part = slice(start, start + CHUNK)
-        gaps = Places(place.ranks[part], place.hot[part]).gaps(known)
+        gaps = place[part].gaps(known)
         least, found = gaps.min(1)
         tied = gaps <= least[:, None] + 1e-5  # rounding must not break ties of discrete rows
         near.append(tied[:, : len(train)].sum(1).double() / tied.sum(1))
