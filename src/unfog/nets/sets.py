@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, cast
 
 import torch
@@ -62,10 +63,10 @@ class _Categories(nn.Module):
     def __init__(self, sizes: list[int], width: int) -> None:
         super().__init__()
         self.most = max(sizes)
-        starts = torch.tensor([0, *(size + 1 for size in sizes)]).cumsum(0)
-        self.register_buffer("starts", starts[:-1], persistent=False)
+        ends = [*accumulate(size + 1 for size in sizes)]  # a column has its levels and a mask
+        self.register_buffer("starts", torch.tensor([0, *ends[:-1]]), persistent=False)
         self.register_buffer("sizes", torch.tensor(sizes), persistent=False)
-        self.table = nn.Embedding(int(starts[-1]), width)
+        self.table = nn.Embedding(ends[-1], width)
         self.names = nn.Parameter(torch.empty(len(sizes), width))
         self.out = nn.Parameter(torch.empty(len(sizes), self.most, width))
         self.bias = nn.Parameter(torch.empty(len(sizes), self.most))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, cast
 
 import torch
@@ -66,11 +67,11 @@ class TableNet(nn.Module):
             self.frequencies = nn.Parameter(torch.empty(self.size, waves))
             self.first = nn.Linear(self.size * (1 + 2 * waves), width)
         if sizes:
-            starts = torch.tensor([0, *(k + 1 for k in sizes)]).cumsum(0)
-            self.register_buffer("starts", starts[:-1], persistent=False)
+            ends = [*accumulate(k + 1 for k in sizes)]  # a column has its levels and a mask
+            self.register_buffer("starts", torch.tensor([0, *ends[:-1]]), persistent=False)
             self.register_buffer("tokens", torch.tensor(sizes), persistent=False)
             self.register_buffer("places", _places(sizes, max(sizes)), persistent=False)
-            self.table = nn.EmbeddingBag(int(starts[-1]), width, mode="sum")
+            self.table = nn.EmbeddingBag(ends[-1], width, mode="sum")
         self.blocks = nn.ModuleList(Gated(width, hidden, vector) for _ in range(depth))
         self.modulation = Modulation(vector, width, 2)
         self.last = nn.Linear(width, self.size + sum(sizes))
