@@ -75,6 +75,7 @@ class Config(Part):
     schedule: dict[str, Any]
     grid: dict[str, Any]
     solver: dict[str, Any]
+    corrector: dict[str, Any] = {"name": "none"}
     sampling_steps: int = Field(ge=1)
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)
