@@ -165,9 +165,12 @@ def _draw(
     x_t = model.net.path.prior(blank(model.config, len(indices), device), rng=rng, cond=cond)
     if cond is not None:
         cond = {name: value.to(device) for name, value in cond.items()}
-    predict = model.net.bind(cond)
+    # two streams with one key: guidance then scales the learnt spread as it scales the mean
+    ancestral = how.eta == 1 and how.solver.order == 1
+    streams = [rng.at(how.steps + 1) if ancestral else None for _ in range(2)]
+    predict = model.net.bind(cond, rng=streams[0])
     if cond is not None:
-        predict = cfg(predict, model.net.bind(None), scale=scale)
+        predict = cfg(predict, model.net.bind(None, rng=streams[1]), scale=scale)
     steps = sample(
         predict,
         model.net.path,

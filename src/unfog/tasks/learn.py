@@ -29,6 +29,7 @@ from unfog.tasks.show import bar, note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
+from unfog.train.importance import importance
 from unfog.train.log import Log
 from unfog.train.loop import Progress, train
 from unfog.train.optim import adamw
@@ -87,6 +88,8 @@ def learn(
     optimiser = adamw(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
     )
+    objective = build_objective(config)
+    memory = importance(objective.times)
     course = Course(Horizon(config.train.steps))
     if resume:
         checkpoint.tidy(folder)
@@ -94,7 +97,7 @@ def learn(
         for text in complaints:
             note(f"note: {text}", quiet=quiet)
         if found is not None:
-            facts = checkpoint.restore(found, model, ema, optimiser)
+            facts = checkpoint.restore(found, model, ema, optimiser, memory)
             course = Course(Horizon(facts["steps"]), found.step, facts["seconds"], facts["pending"])
 
     def save(step: int) -> None:
@@ -104,6 +107,7 @@ def learn(
             model,
             ema,
             optimiser,
+            memory,
             seconds=course.seconds(),
             steps=course.horizon.steps,
             pending=course.pending,
@@ -117,13 +121,14 @@ def learn(
         model,
         batches_of(prepared),
         optimiser,
-        build_objective(config),
+        objective,
         build_schedule(config),
         horizon=course.horizon,
         seed=config.seed,
         ema=ema,
         start=course.start,
         clip=config.train.clip,
+        memory=memory,
     )
     log = Log(folder, after=course.start)
     threads = torch.get_num_threads()

@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import pathlib
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,7 @@ from unfog.kinds.items import Items
 from unfog.kinds.splits import Splits, split
 from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
+from unfog.maths.targets import targets
 from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
@@ -78,7 +79,7 @@ def prepare(
         name,
         items,
         offered,
-        asdict(chosen),
+        chosen.over(offered),
         recipe,
         given,
         batch,
@@ -104,10 +105,20 @@ def prepare(
     if not content["sigma_data"] > 0:
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
-    described = {"fields": fields} if fields else {"shape": content["shape"]}
-    content["net"] = _net(content["net"], described, cond)
+    described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
     if content["target"]["name"] == "edm":
         content["target"].setdefault("sigma_data", content["sigma_data"])
+    if content["target"]["name"] == "learned_variance":
+        content["target"].setdefault("steps", content["sampling_steps"])
+    parts = targets.build(content["target"]).parts
+    if parts > 1:
+        if fields:
+            raise ArgumentError(
+                f"target {content['target']['name']!r} takes states of one tensor; this data has "
+                f"the fields {', '.join(fields)}: take recipe flow, ddpm or edm"
+            )
+        described["out_channels"] = parts * content["shape"][0]
+    content["net"] = _net(content["net"], described, cond)
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
@@ -142,16 +153,17 @@ def resolve(
         "seed": seed,
         "device": device,
         **chosen,
-        "net": offered["net"],
-        "space": offered["space"],
         "scale": offered["scale"] if given else 1.0,
         "sigma_data": 1.0,
         "shape": [],
         "train": TrainConfig.model_construct(
-            steps=1,
-            batch=offered["batch"] if batch is None else batch,
-            lr=offered["lr"] if lr is None else lr,
-            dropout=0.1 if given else 0.0,
+            **{
+                "steps": 1,
+                "dropout": 0.1 if given else 0.0,
+                **chosen["train"],
+                **({} if batch is None else {"batch": batch}),
+                **({} if lr is None else {"lr": lr}),
+            }
         ).model_dump(),
         "data": {
             "source": named,
@@ -166,7 +178,9 @@ def resolve(
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "reasons": list(offered["reasons"]),
+        "reasons": [f"net {chosen['net']['name']} on the {chosen['space']['name']} space, by recipe"]
+        if chosen["net"] != offered["net"]
+        else list(offered["reasons"]),
     }
 
 
@@ -174,7 +188,7 @@ def _net(content: dict[str, Any], described: dict[str, Any], cond: GivenCodec) -
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
     with torch.random.fork_rng(devices=[]):
-        net = nets.make(content["name"], **described, given=cond.specs, **options)
+        net = nets.make(content["name"], **{**options, **described}, given=cond.specs)
     return {"name": content["name"], **net.options}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -17,6 +17,7 @@ from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
 from unfog.train.batches import Batches, to_device
+from unfog.train.importance import Importance, weighted
 from unfog.train.schedule import Horizon, Schedule
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def train(
     clip: float = 1.0,
     rank: int = 0,
     patience: int = 20,
+    memory: Importance | None = None,
 ) -> Iterator[Progress]:
     """Update the model from step `start` to the horizon; noise depends on (seed, rank, step) only.
 
@@ -81,6 +83,7 @@ def train(
         horizon: the number of the last update; the caller may move it between updates.
         clip: the gradient's norm is cut to this.     patience: so many broken updates in a row are
             an error.
+        memory: of losses, for times that follow them; updated in place.
     Raises: Diverged after `patience` broken updates in a row.
     """
     device = next(model.parameters()).device
@@ -96,7 +99,11 @@ def train(
         for group, rate in zip(optimiser.param_groups, base, strict=True):
             group["lr"] = rate * factor
         x, cond = to_device(batch.x, device), to_device(batch.cond, device)
-        losses, times = _losses(model, x, cond, objective, rng)
+        drawn, asked = None, objective
+        if memory is not None:
+            drawn = memory.times()
+            asked = replace(objective, times=drawn, weight=weighted(objective.weight, drawn))
+        losses, times = _losses(model, x, cond, asked, rng)
         loss = losses.mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -106,6 +113,8 @@ def train(
             optimiser.step()
             if ema is not None:
                 ema.update(model, step + 1)
+            if memory is not None and drawn is not None:
+                memory.update(drawn, times, losses)
         else:
             skipped, broken = skipped + 1, broken + 1
             if broken >= patience:
