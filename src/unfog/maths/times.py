@@ -88,7 +88,9 @@ class LogNormal(Times):
         return path.time_at(self.mean + self.std * torch.special.ndtri(u.double()))
 
 
-@times.add("log_uniform", reference="Song et al. 2021, Score SDEs, the ve path's geometric noise levels")
+@times.add(
+    "log_uniform", reference="Song et al. 2021, Score SDEs, the ve path's geometric noise levels"
+)
 @dataclass(frozen=True)
 class LogUniform(Times):
     """log(sigma / alpha) uniform between its limits, whatever the path.

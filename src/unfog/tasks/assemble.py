@@ -104,7 +104,8 @@ def build_model(config: Config) -> Model:
 def build_objective(config: Config) -> Objective:
     """What training minimises. Raises ArgumentError for a coupling that wants its own source."""
     coupling = couplings.build(config.coupling)
-    if coupling.needs_source:
+    drawn = config.reflow is not None and config.reflow.pairs is not None
+    if coupling.needs_source and not drawn:
         raise ArgumentError(
             f"coupling {config.coupling['name']!r} pairs data with a source that comes with it, "
             "which fit does not read yet; use independent, optimal_transport or sinkhorn"

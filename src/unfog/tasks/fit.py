@@ -24,6 +24,7 @@ from unfog.tasks.assemble import (
 from unfog.tasks.config import Config, override, seconds
 from unfog.tasks.learn import batches_of, learn
 from unfog.tasks.prepare import Prepared, encoded, prepare, reread
+from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
@@ -113,7 +114,8 @@ def fit(
         if overwrite:  # only now: nothing that can still be refused costs the old run
             runfolder.clear(folder)
         runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)
-    trained = learn(folder, prepared, place, resume=resume, show=show, quiet=quiet)
+    follow = learn if prepared.config.reflow is None else reflow
+    trained = follow(folder, prepared, place, resume=resume, show=show, quiet=quiet)
     trained.keeper = keeper
     return trained
 

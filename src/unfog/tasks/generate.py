@@ -98,7 +98,8 @@ def generate(
     Args:
         given: condition values, one for all or `count` each; a name left out is the null condition.
         scale: guidance strength, 1 = the conditional model unchanged.
-        steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for scale.
+        steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
+            scale.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         batch: how many at once; chosen by size where None.
     """

@@ -40,7 +40,7 @@ from unfog.train.schedule import Horizon
 def batches_of(prepared: Prepared) -> Batches:
     """The training batches of a prepared run."""
     states, cond = prepared.states
-    config = prepared.config
+    config, given = prepared.config, prepared.source
 
     def fetch(index: np.ndarray) -> tuple[State, dict[str, Tensor]]:
         picked = torch.from_numpy(index)
@@ -49,7 +49,11 @@ def batches_of(prepared: Prepared) -> Batches:
             {name: value[picked] for name, value in cond.items()},
         )
 
-    return Batches(len(lead(states)), config.train.batch, config.seed, fetch)
+    def source(index: np.ndarray) -> State:
+        return each(lambda v: v[torch.from_numpy(index)], given)
+
+    pairs = None if given is None else source
+    return Batches(len(lead(states)), config.train.batch, config.seed, fetch, pairs)
 
 
 @dataclass
@@ -80,10 +84,17 @@ def learn(
     resume: bool,
     show: bool | None,
     quiet: bool,
+    conclude: Callable[[Model, Config], Config] | None = None,
 ) -> Trained:
-    """Train from the newest checkpoint, if any, to the end, and finish the run folder."""
+    """Train from the newest checkpoint, if any, to the end, and finish the run folder.
+
+    Args:
+        conclude: (averaged model, configuration) -> configuration, with what is known at the end.
+    """
     config = prepared.config
     model = build_model(config).to(device)
+    if prepared.start is not None:
+        files.fill_module(model, prepared.start, folder)
     ema = Ema(model, config.train.ema)
     optimiser = adamw(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
@@ -140,7 +151,10 @@ def learn(
         log.close()
         torch.set_num_threads(threads)
     done = config.train.model_copy(update={"steps": course.horizon.steps})
-    prepared = prepared.with_config(config.model_copy(update={"train": done}))
+    config = config.model_copy(update={"train": done})
+    if conclude is not None:
+        config = conclude(ema.model, config)
+    prepared = prepared.with_config(config)
     return finish(folder, prepared, ema.model, device, course.seconds())
 
 

@@ -21,6 +21,7 @@ from unfog.kinds.given import GivenCodec
 from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.splits import Splits, split
+from unfog.maths.paths import Linear, paths
 from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
 from unfog.maths.targets import targets
@@ -37,13 +38,20 @@ States = tuple[State, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A configuration with the data it is for, encoded."""
+    """A configuration with the data it is for, encoded.
+
+    Attributes:
+        source: the noise that belongs to each state, where a coupling is paired.     start: weights
+            to begin with instead of fresh ones.
+    """
 
     config: Config
     items: Items
     splits: Splits
     borders: Borders
     states: States
+    source: State | None = None
+    start: dict[str, Tensor] | None = None
 
     def with_config(self, config: Config) -> Prepared:
         return replace(self, config=config)
@@ -110,6 +118,16 @@ def prepare(
         content["target"].setdefault("sigma_data", content["sigma_data"])
     if content["target"]["name"] == "learned_variance":
         content["target"].setdefault("steps", content["sampling_steps"])
+    if content["reflow"] is not None and fields:
+        raise ArgumentError(
+            f"recipe {recipe!r} takes states of one tensor; this data has the fields "
+            f"{', '.join(fields)}: take recipe flow, ddpm or edm"
+        )
+    if content["reflow"] is not None and not isinstance(paths.build(content["path"]), Linear):
+        raise ArgumentError(
+            f"recipe {recipe!r} straightens the paths of a flow, so it needs path linear; got "
+            f"{content['path']['name']!r}"
+        )
     parts = targets.build(content["target"]).parts
     if parts > 1:
         if fields:
@@ -178,7 +196,9 @@ def resolve(
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "reasons": [f"net {chosen['net']['name']} on the {chosen['space']['name']} space, by recipe"]
+        "reasons": [
+            f"net {chosen['net']['name']} on the {chosen['space']['name']} space, by recipe"
+        ]
         if chosen["net"] != offered["net"]
         else list(offered["reasons"]),
     }

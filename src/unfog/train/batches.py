@@ -19,11 +19,14 @@ from unfog.maths.randomness import mix
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: which items, their states (B, *D), their conditions."""
+    """One batch: which items, their states (B, *D), their conditions, and the noise that comes with
+    them, if any.
+    """
 
     index: np.ndarray
     x: Any
     cond: dict[str, Tensor]
+    z: Any = None
 
 
 @dataclass(frozen=True)
@@ -35,12 +38,14 @@ class Batches:
             batch.
         seed: orders every epoch.
         fetch: (B,) item numbers -> (states, conditions).
+        source: (B,) item numbers -> the noise that belongs to these items; None = it is drawn.
     """
 
     count: int
     size: int
     seed: int
     fetch: Callable[[np.ndarray], tuple[Any, dict[str, Tensor]]]
+    source: Callable[[np.ndarray], Any] | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.size < 1:
@@ -61,7 +66,7 @@ class Batches:
         while True:
             index = self.index(number)
             x, cond = self.fetch(index)
-            yield Batch(index, x, cond)
+            yield Batch(index, x, cond, None if self.source is None else self.source(index))
             number += 1
 
 

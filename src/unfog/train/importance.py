@@ -30,9 +30,7 @@ class Importance:
     squares: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.squares = torch.full(
-            (self.law.bins, self.law.history), torch.nan, dtype=torch.float64
-        )
+        self.squares = torch.full((self.law.bins, self.law.history), torch.nan, dtype=torch.float64)
 
     def times(self) -> Histogram:
         """How t is drawn now."""

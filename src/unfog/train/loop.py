@@ -103,7 +103,8 @@ def train(
         if memory is not None:
             drawn = memory.times()
             asked = replace(objective, times=drawn, weight=weighted(objective.weight, drawn))
-        losses, times = _losses(model, x, cond, asked, rng)
+        z = None if batch.z is None else to_device(batch.z, device)
+        losses, times = _losses(model, x, cond, asked, rng, z)
         loss = losses.mean()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -136,12 +137,12 @@ def train(
 
 
 def _losses(
-    model: Model, x: Any, cond: dict[str, Tensor], objective: Objective, rng: BatchRng
+    model: Model, x: Any, cond: dict[str, Tensor], objective: Objective, rng: BatchRng, z: Any
 ) -> tuple[Tensor, Tensor]:
-    z = None
     conditions = getattr(model.net, "conditions", None)
     if objective.coupling is not None:
-        z = objective.coupling.pair(x, model.path.prior(x, rng=rng), cond or None, rng=rng)
+        z = model.path.prior(x, rng=rng) if z is None else z
+        z = objective.coupling.pair(x, z, cond or None, rng=rng)
     if cond and conditions is not None and objective.dropout > 0:
         draw = rng.uniform(torch.empty(len(conditions.given), len(lead(x)), device=lead(x).device))
         cond = dropout(cond, conditions.given, objective.dropout, draw)
