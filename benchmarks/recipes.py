@@ -26,6 +26,7 @@ from unfog.tasks.demo import write_digits
 from unfog.tasks.recipes import recipes
 from unfog.tasks.trained import Trained
 
+FEW = (1, 2, 4, 20)
 METRICS = ["frechet", "sliced_wasserstein", "hit_rate"]
 
 
@@ -164,46 +165,44 @@ def main() -> None:
 
 
 def measure(bench: Bench, names: list[str], budget: float) -> None:
-    """The two tables."""
+    """The two tables; Ctrl-C leaves out the recipes that are still to come."""
     row("recipe", "net", "updates", "CPU s", "calls", "ms a sample", *METRICS)
     row(*["---"] * (6 + len(METRICS)))
-    few, floors = [], None
-    for name in names:
-        model, spent = bench.trained(name, budget)
-        figures, calls, each = bench.judged(model)
-        updates = model.config.train.steps
-        folders = [("rectified", model)]
-        if name == "rectified":
-            first = unfog.load(model.folder / "first", device="cpu")
-            updates += first.config.train.steps
-            folders = [("rectified, before reflow", first), ("rectified, after", model)]
-        net = f"{model.config.net['name']}, {model.config.space['name']}"
-        row(
-            f"`{name}`",
-            net,
-            updates,
-            f"{spent:.0f}",
-            f"{calls:.0f}",
-            f"{each:.1f}",
-            *cells(figures),
-        )
-        floors = figures
-        if name in ("flow", "rectified"):
-            few += [(name, model)] if name == "flow" else folders
-    if floors is not None:
-        texts = [
-            f"{floors[m].floor:.3g} ({floors[m].floor_low:.3g} to {floors[m].floor_high:.3g})"
-            for m in METRICS
-        ]
+    few: list[list[str]] = []
+    figures: dict[str, Any] = {}
+    try:
+        for name in names:
+            model, spent = bench.trained(name, budget)
+            figures, calls, each = bench.judged(model)
+            updates = model.config.train.steps
+            shown = {name: model} if name == "flow" else {}
+            if name == "rectified":
+                first = unfog.load(model.folder / "first", device="cpu")
+                updates += first.config.train.steps
+                shown = {"rectified, before reflow": first, "rectified, after": model}
+            net = f"{model.config.net['name']}, {model.config.space['name']}"
+            said = f"{spent:.0f}", f"{calls:.0f}", f"{each:.1f}"
+            row(f"`{name}`", net, updates, *said, *cells(figures))
+            few += [[title, *few_steps(bench, one)] for title, one in shown.items()]
+    except KeyboardInterrupt:
+        pass
+    if figures:
+        floors = [figures[metric] for metric in METRICS]
+        texts = [f"{f.floor:.3g} ({f.floor_low:.3g} to {f.floor_high:.3g})" for f in floors]
         row("real data", "", "", "", "", "", *texts)
     if few:
         print()
-        row("paths", "straightness", *[f"frechet in {n} steps" for n in (1, 2, 4, 20)])
-        row(*["---"] * 6)
-    for name, model in few:
-        how = {"solver": "euler", "grid": "linear"}
-        found = [bench.judged(model, steps=n, **how)[0]["frechet"] for n in (1, 2, 4, 20)]
-        row(name, f"{bench.straight(model):.4f}", *[f"{f.value:.3g}" for f in found])
+        row("paths", "straightness", *[f"frechet in {n} steps" for n in FEW])
+        row(*["---"] * (2 + len(FEW)))
+    for texts in few:
+        row(*texts)
+
+
+def few_steps(bench: Bench, model: Trained) -> list[str]:
+    """Straightness, and the Frechet distance in a few Euler steps."""
+    how = {"solver": "euler", "grid": "linear"}
+    found = [bench.judged(model, steps=n, **how)[0]["frechet"] for n in FEW]
+    return [f"{bench.straight(model):.4f}", *[f"{figure.value:.3g}" for figure in found]]
 
 
 if __name__ == "__main__":

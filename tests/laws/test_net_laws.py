@@ -31,6 +31,19 @@ def fields(batch, rng):
     }
 
 
+COLUMNS = {
+    "cat": {"type": "category", "sizes": [2, 4]},
+    "num": {"type": "number", "size": 3},
+    "more": {"type": "category", "sizes": [3]},
+}
+
+
+def rows(batch, rng):
+    state = fields(batch, rng)
+    more = torch.randint(0, 4, (batch, 1), generator=rng)
+    return {"cat": state["cat"], "num": state["num"], "more": more}
+
+
 def plain(*shape):
     return lambda batch, rng: torch.randn(batch, *shape, generator=rng)
 
@@ -83,6 +96,7 @@ CASES = {
         [1, 9],
     ),
     "sets": ("sets", {"fields": FIELDS, "width": 16, "depth": 2, "heads": 2}, fields, [1, 4]),
+    "table": ("table", {"fields": COLUMNS, "width": 32, "depth": 2, "vector": 16}, rows, [1, 4]),
     "points": ("points", {"shape": [6, 2], "width": 16, "depth": 2}, plain(6, 2), [1, 4]),
 }
 

@@ -160,6 +160,10 @@ def test_what_reflow_and_learned_variance_can_not_take_is_refused(tmp_path):
         unfog.fit(x, recipe="rectified", steps=2, settings={"path": "vp"}, quiet=True)
     with pytest.raises(ArgumentError, match="optimal_transport or sinkhorn"):
         unfog.fit(x, recipe="rectified", steps=2, settings={"coupling": "paired"}, quiet=True)
+    (tmp_path / "x.csv").write_text("a,b\n" + "".join(f"{i}.5,{'xyz'[i % 3]}\n" for i in range(60)))
+    for recipe in ("iddpm", "rectified", "dit"):
+        with pytest.raises(ArgumentError, match="take recipe flow, ddpm or edm"):
+            unfog.fit(tmp_path / "x.csv", recipe=recipe, steps=2, quiet=True)
     with pytest.raises(ArgumentError, match="give 1 to 3"):
         unfog.fit(x, recipe="dit", steps=2, quiet=True)
 

@@ -2,7 +2,7 @@
 
 from unfog.judge.case import Case, Metric, metrics
 from unfog.judge.classifier import JudgeNet, train_judge
-from unfog.judge.evaluate import judge
+from unfog.judge.evaluate import Panel, judge
 from unfog.judge.figure import Figure
 from unfog.judge.frechet import frechet
 from unfog.judge.hitrate import hit_rate
@@ -17,6 +17,7 @@ __all__ = [
     "JudgeNet",
     "Metric",
     "Novelty",
+    "Panel",
     "c2st",
     "energy_test",
     "frechet",

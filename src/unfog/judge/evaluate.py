@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -49,25 +50,58 @@ def judge(
         progress: called with (done, total, name) before every part and once at the end.
     Raises: DataError for too few items; UnknownName for a metric; ShapeError for unequal shapes.
     """
-    names = metrics.names() if only is None else list(only)
-    rows = [(name, metrics[name]) for name in names]
-    tell = progress or (lambda done, total, name: None)
-    total = len(rows) + 1
-    tell(0, total, "judge net")
-    case = _case(
-        (states(samples, "samples"), states(real, "real"), states(train, "train")),
-        (labels, real_labels, train_labels),
-        PLACES.get(kind, "values"),
-        seed,
-        budget,
-        net,
-    )
-    figures = []
-    for done, (name, metric) in enumerate(rows, 1):
-        tell(done, total, name)
-        figures += metric(case)
-    tell(total, total, "done")
-    return figures
+    panel = Panel(real, train, real_labels, train_labels, kind, seed, budget, net)
+    figures = panel(samples, labels=labels, only=only, progress=progress)
+    if net is None:
+        return figures
+    said = "the judge net may have learnt from the floor's items: a generous floor"
+    return [replace(figure, notes=(*figure.notes, said)) for figure in figures]
+
+
+@dataclass
+class Panel:
+    """Judges any number of sample sets against the same real items, with one judge net.
+
+    Args: as `judge`; sets of samples should be of one size, so that the net and the floor fit all.
+    """
+
+    real: Any
+    train: Any
+    real_labels: Any = None
+    train_labels: Any = None
+    kind: str = "array"
+    seed: int = 0
+    budget: float = 20.0
+    net: JudgeNet | None = None
+
+    def __call__(
+        self,
+        samples: Any,
+        *,
+        labels: Any = None,
+        only: Sequence[str] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Figure]:
+        """The figures of `samples`. Raises as `judge`."""
+        names = metrics.names() if only is None else list(only)
+        rows = [(name, metrics[name]) for name in names]
+        tell = progress or (lambda done, total, name: None)
+        tell(0, len(rows) + 1, "judge net")
+        case = _case(
+            (states(samples, "samples"), states(self.real, "real"), states(self.train, "train")),
+            (labels, self.real_labels, self.train_labels),
+            PLACES.get(self.kind, "values"),
+            self.seed,
+            self.budget,
+            self.net,
+        )
+        self.net = case.net
+        figures = []
+        for done, (name, metric) in enumerate(rows, 1):
+            tell(done, len(rows) + 1, name)
+            figures += metric(case)
+        tell(len(rows) + 1, len(rows) + 1, "done")
+        return figures
 
 
 def _case(
@@ -105,8 +139,6 @@ def _case(
     if net is None:
         learn = None if train_labels is None else train_labels[~aside]
         net = train_judge(train[~aside], learn, seed=seed, budget=budget)
-    else:
-        notes.append("the judge net may have learnt from the floor's items: a generous floor")
     return Case(
         samples=samples[chosen[0]],
         real=real[chosen[1]],

@@ -24,6 +24,7 @@ class Figure:
         unit: what the number counts; "share" is printed in per cent.
         notes: what a reader has to know to trust it, one sentence each.
         words: the metric's own sentence for `verdict`; empty for the general one.
+        parts: what the value is made of, such as one dict of JSON values per column.
     Raises: ArgumentError for a value that is not finite, a reversed interval, an unknown `better`.
     """
 
@@ -39,6 +40,7 @@ class Figure:
     unit: str = ""
     notes: tuple[str, ...] = ()
     words: str = ""
+    parts: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.better not in BETTER:
@@ -84,6 +86,7 @@ class Figure:
         return {
             **asdict(self),
             "notes": list(self.notes),
+            "parts": list(self.parts),
             "at_floor": self.at_floor,
             "verdict": self.verdict(),
         }
@@ -93,7 +96,8 @@ class Figure:
         """The inverse of `to_json`. Raises ArgumentError when a field is missing."""
         own = {field.name: data[field.name] for field in fields(cls) if field.name in data}
         try:
-            return cls(**{**own, "notes": tuple(own.get("notes", ()))})
+            lists = {name: tuple(own.get(name, ())) for name in ("notes", "parts")}
+            return cls(**{**own, **lists})
         except TypeError as error:
             raise ArgumentError(f"not a figure: {error}") from error
 

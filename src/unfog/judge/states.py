@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -59,6 +60,11 @@ def rng(seed: int, *names: str) -> torch.Generator:
     """A generator derived from the seed and a name, so that metrics never share a stream."""
     digest = hashlib.sha256(repr((int(seed), names)).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+
+
+def np_rng(seed: int, *names: str) -> np.random.Generator:
+    """As `rng`, for numpy."""
+    return np.random.default_rng(rng(seed, *names).initial_seed())
 
 
 def subset(count: int, most: int, generator: torch.Generator) -> Tensor:

@@ -69,9 +69,9 @@ def c2st(
     folds = max(3, min(folds, few // 2))
     z, wide = coordinates(torch.cat([a, b]), generator=generator)
     side = torch.cat([torch.ones(len(a)), torch.zeros(len(b))])
-    fold = torch.cat([_dealt(len(part), folds, generator) for part in (a, b)])
+    fold = torch.cat([dealt(len(part), folds, generator) for part in (a, b)])
     scores = _cross_fitted(z, wide, side, fold, folds, steps, generator)
-    return _area(
+    return area(
         scores[: len(a)], scores[len(a) :], fold[: len(a)], fold[len(a) :], draws, generator
     )
 
@@ -101,7 +101,8 @@ def _standard(x: Tensor) -> Tensor:
     return (x - x.mean(0)) / torch.where(std > 1e-12, std, torch.ones_like(std))
 
 
-def _dealt(n: int, folds: int, generator: torch.Generator) -> Tensor:
+def dealt(n: int, folds: int, generator: torch.Generator) -> Tensor:
+    """A fold (n,) for every row, all of one size."""
     return (torch.arange(n) % folds)[torch.randperm(n, generator=generator)]
 
 
@@ -208,9 +209,14 @@ def auc(x: Tensor, y: Tensor) -> float:
     return float(_pairs(x, y).double().mean())
 
 
-def _area(
+def area(
     x: Tensor, y: Tensor, x_fold: Tensor, y_fold: Tensor, draws: int, generator: torch.Generator
 ) -> Auc:
+    """The area of held-out scores x (N,), y (M,), pairs within a fold only, with its interval.
+
+    Args:
+        x_fold, y_fold: (N,), (M,) which model scored a row.      draws: how many resamples.
+    """
     n = bootstrap.counts(len(x), draws, generator)
     m = bootstrap.counts(len(y), draws, generator)
     above, count = torch.zeros(draws + 1), torch.zeros(draws + 1)

@@ -2,7 +2,7 @@
 
 >>> from unfog.kinds import kinds
 >>> kinds.names()
-['image', 'array']
+['image', 'array', 'table']
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ from unfog.kinds.image.look import look as image_look
 from unfog.kinds.image.look import save as image_save
 from unfog.kinds.image.read import read as image_read
 from unfog.kinds.kind import Kind
+from unfog.kinds.table.back import give_back as table_give_back
+from unfog.kinds.table.codec import TableCodec
+from unfog.kinds.table.defaults import defaults as table_defaults
+from unfog.kinds.table.look import look as table_look
+from unfog.kinds.table.read import read as table_read
+from unfog.kinds.table.save import save as table_save
 from unfog.registry import Registry
 
 __all__ = ["Kind", "kinds"]
@@ -54,5 +60,20 @@ kinds.add(
         look=array_look,
         save=array_save,
         give_back=array_give_back,
+    )
+)
+kinds.add(
+    "table",
+    aliases=("tables",),
+    summary="rows of columns of mixed type, cells may be missing: CSV, TSV, Parquet, data frames",
+)(
+    Kind(
+        name="table",
+        read=table_read,
+        codec=TableCodec,
+        defaults=table_defaults,
+        look=table_look,
+        save=table_save,
+        give_back=table_give_back,
     )
 )

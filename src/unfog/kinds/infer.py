@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,18 @@ from unfog.kinds.image.arrays import is_pil
 from unfog.kinds.image.sources import is_image_name
 from unfog.kinds.npy import peek
 
-ALLOWED = "a folder or .zip of images (PNG, JPEG, WebP, TIFF, BMP, GIF), .npy or .npz"
+ALLOWED = (
+    "a folder or .zip of images (PNG, JPEG, WebP, TIFF, BMP, GIF), .npy, .npz, .csv, .tsv, .parquet"
+)
+TABLES = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz", ".parquet", ".pq")
 
 
 def infer(source: Any, kind: str | None = None, *, key: str | None = None) -> str:
     """The registry name of the kind of `source`; `kind` overrides the guess.
 
     Folders, zip archives and PIL images are images; so is an array of uint8 with the shape (N, H,
-    W) or (N, H, W, C) with C = 1, 3 or 4. Every other array is an array.
+    W) or (N, H, W, C) with C = 1, 3 or 4. Every other array is an array. CSV, TSV and Parquet
+    files, data frames, dicts of lists and lists of dicts are tables.
 
     Raises: UnknownName for an unknown kind; DataError for a path that isn't there or a file of
     another type.
@@ -35,13 +40,22 @@ def infer(source: Any, kind: str | None = None, *, key: str | None = None) -> st
         if all(is_pil(one) for one in source):
             return "image"
         first = source[0]
-        if isinstance(first, dict | str | bytes):
+        if all(isinstance(one, Mapping) for one in source):
+            return "table"
+        if isinstance(first, Mapping | str | bytes):
             raise _unreadable(f"a list of {type(first).__name__}")
         return _of_array((len(source), *np.shape(first)), getattr(first, "dtype", np.float64))
     if is_pil(source):
         raise DataError("one image can't be learnt from; give a list of at least two")
-    if hasattr(source, "columns"):
-        raise _unreadable("a table")
+    # Asked of the class, because a lazy frame works its columns out when asked for them.
+    if hasattr(type(source), "columns") or hasattr(type(source), "column_names"):
+        return "table"
+    if isinstance(source, Mapping):
+        if source and all(
+            hasattr(one, "__len__") and not isinstance(one, str) for one in source.values()
+        ):
+            return "table"
+        raise _unreadable("a dict of single values")
     if hasattr(source, "shape") and hasattr(source, "dtype"):
         return _of_array(tuple(source.shape), source.dtype)
     raise _unreadable(f"a {type(source).__name__}")
@@ -57,6 +71,8 @@ def _of_path(path: Path, key: str | None) -> str:
     if suffix in (".npy", ".npz"):
         header = peek(path, key)
         return _of_array(header.shape, header.dtype)
+    if path.name.lower().endswith(TABLES):
+        return "table"
     what = f"files of type {path.suffix!r}" if suffix else "files without a suffix"
     raise DataError(f"{path}: {what} can't be read; allowed: {ALLOWED}")
 
@@ -70,5 +86,5 @@ def _of_array(shape: tuple[int, ...], dtype: Any) -> str:
 def _unreadable(what: str) -> DataError:
     return DataError(
         f"{what} can't be read; the kinds are {', '.join(kinds.names())}: give an ndarray, a "
-        f"tensor, a list of PIL images, {ALLOWED}"
+        f"tensor, a list of PIL images, a data frame, {ALLOWED}"
     )

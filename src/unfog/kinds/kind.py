@@ -49,7 +49,7 @@ class Kind:
 
     name: str
     read: Callable[..., Items]
-    codec: type[Codec]
+    codec: Any  # a class with the verbs of `Codec`
     defaults: Callable[[Any, int], dict[str, Any]]
     look: Callable[..., Any]
     save: Callable[..., Any]

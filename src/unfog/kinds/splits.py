@@ -141,6 +141,8 @@ def _ordered(
             f"no column {by!r} to stratify on; there is: {', '.join(items.columns)}"
         )
     labels = items.columns[column] if column is not None else None
+    if by is None and labels is not None and len({str(v) for v in labels}) > len(items) / 5:
+        labels = None  # a measured quantity that is called label, not classes
     classes: dict[str, list[bytes]] = defaultdict(list)
     for key, members in groups.items():
         classes["" if labels is None else str(labels[members[0]])].append(key)

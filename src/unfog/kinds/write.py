@@ -12,7 +12,7 @@ from pathlib import Path
 
 from unfog.errors import ArgumentError, ResourceError
 
-OURS = {".png", ".tif", ".npy", ".npz", ".csv"}
+OURS = {".png", ".tif", ".npy", ".npz", ".csv", ".tsv", ".parquet"}
 
 
 @contextmanager

@@ -113,7 +113,7 @@ class TableNet(nn.Module):
         x = self._into(x_t)
         for block in self.blocks:
             x = block(x, vector)
-        return self._out(self.last(normed(x, *self.modulation(vector))).float(), x_t)
+        return self._out(self.last(normed(x, *self.modulation(vector))).to(vector.dtype), x_t)
 
     def _into(self, x_t: Mapping[str, Tensor]) -> Tensor:
         numbers = [x_t[name] for name, spec in self.fields.items() if spec["type"] == "number"]
@@ -168,7 +168,9 @@ class TableNet(nn.Module):
 
 
 def _places(sizes: list[int], most: int) -> Tensor:
-    """(m, most): where each column's logits lie in a row of all; one past the end where it has none."""
+    """(m, most): where each column's logits lie in a row of all; beyond its size, one past the
+    end.
+    """
     end = sum(sizes)
     rows, start = [], 0
     for size in sizes:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,9 @@ import torch
 from torch import Tensor
 
 from unfog.errors import DataError
-from unfog.judge import Figure, judge
+from unfog.judge import Figure, Panel
+from unfog.judge.baselines import OURS, compare, verdict
+from unfog.judge.table import TableJudge
 from unfog.kinds import kinds
 from unfog.kinds.given import find
 from unfog.kinds.items import Items
@@ -21,6 +24,22 @@ from unfog.tasks.show import bar
 from unfog.tasks.trained import Trained
 
 FILE = "evaluation.json"
+MOST_ROWS = 10_000
+JUDGED = {
+    "continuous": "number",
+    "integer": "number",
+    "ordinal": "number",
+    "duration": "number",
+    "category": "category",
+    "boolean": "category",
+    "date": "date",
+    "identifier": "skip",
+    "constant": "skip",
+    "text": "skip",
+}
+"""How the judge of tables compares a column of each role."""
+
+Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -31,6 +50,12 @@ class Evaluation:
     count: int
     heldout: str
     sampling: dict[str, Any]
+    baselines: dict[str, list[Figure]] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        """Against the baselines, in plain words; empty if none was judged."""
+        return verdict({OURS: self.figures, **self.baselines}) if self.baselines else ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -38,11 +63,17 @@ class Evaluation:
             "heldout": self.heldout,
             "sampling": self.sampling,
             "figures": [figure.to_json() for figure in self.figures],
+            "baselines": {
+                name: [figure.to_json() for figure in figures]
+                for name, figures in self.baselines.items()
+            },
+            "verdict": self.verdict,
         }
 
     def __str__(self) -> str:
         lines = [f"{self.count} samples against {self.heldout}"]
-        return "\n".join(lines + [f"  {figure.verdict()}" for figure in self.figures])
+        lines += [f"  {figure.verdict()}" for figure in self.figures]
+        return "\n".join(lines + [self.verdict] * bool(self.verdict))
 
 
 def evaluate(
@@ -57,6 +88,7 @@ def evaluate(
     seed: int = 0,
     budget: float = 20.0,
     samples: Samples | None = None,
+    baselines: bool = True,
     show: bool | None = None,
 ) -> Evaluation:
     """Draw samples with the held-out items' own conditions and judge them.
@@ -64,14 +96,18 @@ def evaluate(
     Args:
         source: held-out data; the test split of the run's own data where None.
         part: for images, which of the source's train, validation and test folders to read.
-        count: how many samples; as many as there are held-out items, at most 2000, where None.
+        count: how many samples; as many as there are held-out items, at most 2000, where None;
+            for tables as many as training rows, at most 10 000.
         budget: CPU-seconds for the judge net, which is trained on the training split only.
         samples: judge these instead of drawing.
+        baselines: judge as many draws from generators that cost nothing, to say whether they do.
     The result is also written to RUN/evaluation.json.
     """
     items = training_data(model)
     train = items.take(model.splits.train)
     heldout, words = _heldout(model, items, source, part)
+    if count is None and model.config.kind == "table":  # rows are cheap, and teach the tasks' trees
+        count = min(max(len(heldout), len(train)), MOST_ROWS)
     count = min(len(heldout), 2000) if count is None else count
     given = model.borders.given
     if samples is None:
@@ -89,26 +125,83 @@ def evaluate(
             seed=seed,
             show=show,
         )
-    label = next((n for n, spec in given.specs.items() if spec["type"] == "class"), None)
-    # decoded and encoded again: what is judged is what the user gets, rounding included
-    codec = model.borders.codec
     with bar("judging", 1, show=show) as line:
-        figures = judge(
-            codec.encode(samples.raw),
-            codec.encode(heldout.data),
-            codec.encode(train.data),
-            labels=None if label is None else _classes(model, label, samples.given[label]),
-            real_labels=None if label is None else _classes(model, label, _column(heldout, label)),
-            train_labels=None if label is None else _classes(model, label, _column(train, label)),
-            kind=model.config.kind,
-            seed=seed,
-            budget=budget,
-            progress=lambda done, total, name: line.to(done / total, name),
-        )
+        judged = _judge(model, samples, heldout, train, seed, budget)
+        tell = _part(line, 0.0, 0.5 if baselines else 1.0)
+        figures = judged(samples, progress=tell)
+        beside: dict[str, list[Figure]] = {}
+        if baselines:
+            beside = _beside(model, judged, figures, samples, train, seed, _part(line, 0.5, 1.0))
     sampling = {"scale": scale, "steps": steps, "solver": solver, "seed": seed}
-    result = Evaluation(figures, len(samples), words, sampling)
+    result = Evaluation(figures, len(samples), words, sampling, beside)
     files.write_json(model.folder / FILE, result.to_json())
     return result
+
+
+def _part(line: Any, low: float, high: float) -> Progress:
+    """Progress of one part of the judging, from `low` to `high` of the bar."""
+    return lambda done, total, name: line.to(low + (high - low) * done / total, name)
+
+
+def _judge(
+    model: Trained, samples: Samples, heldout: Items, train: Items, seed: int, budget: float
+) -> Any:
+    """What judges samples of this model, or draws of a baseline, against the held-out items."""
+    codec = model.borders.codec
+    if model.config.kind == "table":
+        roles = {name: JUDGED[role.kind] for name, role in codec.roles.items()}
+        words = [n for n, cells in train.data.columns.items() if cells.values.dtype == object]
+        roles |= {name: "category" for name in words if roles[name] == "number"}
+        table = TableJudge(codec.check(heldout.data), codec.check(train.data), roles, seed=seed)
+        return lambda drawn, progress: table(
+            drawn.raw if isinstance(drawn, Samples) else drawn, progress=progress
+        )
+    label = next(
+        (n for n, spec in model.borders.given.specs.items() if spec["type"] == "class"), None
+    )
+    # decoded and encoded again: what is judged is what the user gets, rounding included
+    states = codec.encode(train.data)
+    known = None if label is None else _classes(model, label, _column(train, label))
+    panel = Panel(
+        codec.encode(heldout.data),
+        states,
+        real_labels=None if label is None else _classes(model, label, _column(heldout, label)),
+        train_labels=known,
+        kind=model.config.kind,
+        seed=seed,
+        budget=budget,
+    )
+
+    def judged(drawn: Any, progress: Progress) -> list[Figure]:
+        if not isinstance(drawn, Samples):
+            return panel(drawn, progress=progress)
+        asked = None if label is None else _classes(model, label, drawn.given[label])
+        return panel(codec.encode(drawn.raw), labels=asked, progress=progress)
+
+    return judged
+
+
+def _beside(
+    model: Trained,
+    judged: Any,
+    figures: list[Figure],
+    samples: Samples,
+    train: Items,
+    seed: int,
+    progress: Progress,
+) -> dict[str, list[Figure]]:
+    """The figures of every baseline that applies."""
+    codec = model.borders.codec
+    table = model.config.kind == "table"
+    rows = compare(
+        lambda drawn: judged(drawn, progress=lambda done, total, name: None),
+        samples,
+        codec.check(train.data) if table else codec.encode(train.data),
+        figures=figures,
+        seed=seed,
+        progress=progress,
+    )
+    return {name: found for name, found in rows.items() if name != OURS}
 
 
 def training_data(model: Trained) -> Items:

@@ -102,6 +102,7 @@ def prepare(
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
     content["fields"] = fields
+    _refuse(content, recipe)
     space = _space(content["space"], codec, training, items.take(splits.validation), seed)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
@@ -114,28 +115,9 @@ def prepare(
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
-    if content["target"]["name"] == "edm":
-        content["target"].setdefault("sigma_data", content["sigma_data"])
-    if content["target"]["name"] == "learned_variance":
-        content["target"].setdefault("steps", content["sampling_steps"])
-    if content["reflow"] is not None and fields:
-        raise ArgumentError(
-            f"recipe {recipe!r} takes states of one tensor; this data has the fields "
-            f"{', '.join(fields)}: take recipe flow, ddpm or edm"
-        )
-    if content["reflow"] is not None and not isinstance(paths.build(content["path"]), Linear):
-        raise ArgumentError(
-            f"recipe {recipe!r} straightens the paths of a flow, so it needs path linear; got "
-            f"{content['path']['name']!r}"
-        )
-    parts = targets.build(content["target"]).parts
-    if parts > 1:
-        if fields:
-            raise ArgumentError(
-                f"target {content['target']['name']!r} takes states of one tensor; this data has "
-                f"the fields {', '.join(fields)}: take recipe flow, ddpm or edm"
-            )
-        described["out_channels"] = parts * content["shape"][0]
+    target = _target(content)
+    if target.parts > 1:
+        described["out_channels"] = target.parts * content["shape"][0]
     content["net"] = _net(content["net"], described, cond)
     try:
         config = Config.model_validate(content)
@@ -145,6 +127,32 @@ def prepare(
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
     return Prepared(config, items, splits, borders, encoded(items, splits, borders))
+
+
+def _target(content: dict[str, Any]) -> Any:
+    """The target, with what it takes from the rest of the configuration put in."""
+    for name, option, value in (
+        ("edm", "sigma_data", content["sigma_data"]),
+        ("learned_variance", "steps", content["sampling_steps"]),
+    ):
+        if content["target"]["name"] == name:
+            content["target"].setdefault(option, value)
+    return targets.build(content["target"])
+
+
+def _refuse(content: dict[str, Any], recipe: str) -> None:
+    """Raises ArgumentError for a recipe that can't learn states of this form, before any work."""
+    whole = content["reflow"] is not None or targets.build(content["target"]).parts > 1
+    if content["fields"] and whole:
+        raise ArgumentError(
+            f"recipe {recipe!r} takes states of one tensor; this data has the fields "
+            f"{', '.join(content['fields'])}: take recipe flow, ddpm or edm"
+        )
+    if content["reflow"] is not None and not isinstance(paths.build(content["path"]), Linear):
+        raise ArgumentError(
+            f"recipe {recipe!r} straightens the paths of a flow, so it needs path linear; got "
+            f"{content['path']['name']!r}"
+        )
 
 
 def resolve(
@@ -171,6 +179,7 @@ def resolve(
         "seed": seed,
         "device": device,
         **chosen,
+        "sampling_steps": max(chosen["sampling_steps"], offered.get("sampling_steps", 1)),
         "scale": offered["scale"] if given else 1.0,
         "sigma_data": 1.0,
         "shape": [],
@@ -247,9 +256,11 @@ def reread(source: Any, config: Config, splits: Splits) -> Items:
 def encoded(items: Items, splits: Splits, borders: Borders) -> States:
     """Training states in the space, (N, *shape) float32 or a dict of fields, and conditions."""
     training = items.take(splits.train)
+    # rows of a table are small, and equal rows get different draws when they are encoded together
+    slab = len(training) if getattr(borders.codec, "fields", {}) else 1024
     parts = [
-        borders.space.into(borders.codec.encode(training.data[at : at + 1024]))
-        for at in range(0, len(training), 1024)
+        borders.space.into(borders.codec.encode(training.data[at : at + slab]))
+        for at in range(0, len(training), slab)
     ]
     states = each(lambda *pieces: torch.cat(pieces), *parts)
     states = each(lambda v: v.float() if v.is_floating_point() else v, states)

@@ -59,11 +59,14 @@ def reflow(
         return load(folder, device=str(device))  # finished before
     first = _first(folder / "first", prepared, plan, device, resume, show, quiet)
     drawn, facts = _pairs(folder / "pairs", prepared, first, plan, show)
-    before, took = facts["straightness"], facts["seconds"]
+    before = facts["straightness"]
     left = None
     steps = max(1, config.train.steps - first.config.train.steps)
     if config.train.budget is not None:
         spent = read_log(folder / "first" / "metrics.jsonl")[-1]["seconds"]
+        took = (
+            facts["seconds"] + facts["measuring"]
+        )  # straightness is measured once more at the end
         left = max(1.0, config.train.budget - spent - took)
         steps = max(10, int(first.config.train.steps * left / max(spent, 1.0)))
     known = plan.model_copy(update={"pairs": len(drawn["x"]), "before": before})
@@ -79,8 +82,8 @@ def reflow(
         after = _straight(averaged, prepared, device)
         said = f"reflow on {known.pairs} pairs: straightness {before:.4f} before, {after:.4f} after"
         note(said, quiet=quiet)
-        known_now = known.model_copy(update={"after": after})
-        return config.model_copy(update={"reflow": known_now, "reasons": [*config.reasons, said]})
+        told = {"reflow": known.model_copy(update={"after": after})}
+        return config.model_copy(update={**told, "reasons": [*config.reasons, said]})
 
     cond = {n.removeprefix("cond."): v for n, v in drawn.items() if n.startswith("cond.")}
     paired = replace(
@@ -144,7 +147,9 @@ def _pairs(
     count = max(train.batch, int(evaluations / plan.solver_steps))
     count = max(1, min(count, MOST // entries(first.config)))
     drawn = _draw(prepared, first, plan, count, show)
+    looked = time.monotonic()
     facts = {"straightness": _straight(first.net, prepared, first.device)}
+    facts["measuring"] = round(time.monotonic() - looked, 3)
     folder.mkdir(exist_ok=True)
     files.write_tensors(folder / "pairs.safetensors", drawn)
     facts["seconds"] = round(time.monotonic() - begun, 3)

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import json
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import torch
-
-from unfog.judge.novelty import nearest
-from unfog.kinds import kinds
 from unfog.model import files
 from unfog.tasks.evaluate import FILE, evaluate, training_data
+from unfog.tasks.gallery import asked, neighbours, pair, picture, shown
 from unfog.train.log import read as read_log
 
 if TYPE_CHECKING:
@@ -33,6 +27,7 @@ th { color: #5a6675; font-weight: 600 }
 td { overflow-wrap: break-word }
 td:first-child { white-space: nowrap }
 img { max-width: 100% }
+.wide { overflow-x: auto }
 pre { overflow-x: auto; font-size: .8rem }
 .note { color: #5a6675 } .good { color: #1a7f4b } .bad { color: #b3441e }
 .pair { display: flex; gap: 2rem; flex-wrap: wrap } .pair figure { margin: 0; flex: 1 1 22rem }
@@ -61,13 +56,13 @@ def report(
         judged = evaluate(model, seed=seed, show=show).to_json()
     else:
         judged = files.read_json(done)
-    samples = model.sample(_shown(model), given=_asked(model), seed=seed, show=show)
+    samples = model.sample(shown(model), given=asked(model), seed=seed, show=show)
     train = items.take(model.splits.train)
     body = [
         _heading(model),
-        _section("Samples", _pair(model, samples, train)),
+        _section("Samples", pair(model, samples, train)),
         _section("Is it good, and is it new?", _figures(judged)),
-        _section("Nearest training items", _nearest(model, samples, train)),
+        _section("Nearest training items", neighbours(model, samples, train)),
         _section("Training", _curve(model) + _facts(model)),
         _section("Data", _data(model)),
         _section(
@@ -84,34 +79,8 @@ def report(
     return out
 
 
-def _classes(model: Trained) -> tuple[str, list[Any]] | None:
-    """The class condition and its values, if the model has one with at most 32."""
-    for name, field in model.borders.given.fields.items():
-        if field.spec["type"] == "class" and field.spec["size"] <= 32:
-            return name, list(field.decode(torch.arange(field.spec["size"])))
-    return None
-
-
-def _asked(model: Trained) -> dict[str, Any] | None:
-    classes = _classes(model)
-    return None if classes is None else {classes[0]: [v for v in classes[1] for _ in range(8)]}
-
-
-def _shown(model: Trained) -> int:
-    classes = _classes(model)
-    return 36 if classes is None else 8 * len(classes[1])
-
-
 def _section(title: str, content: str) -> str:
     return f"<h2>{title}</h2>{content}"
-
-
-def picture(figure: Any) -> str:
-    """A matplotlib figure as an inline PNG."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f"<img alt='' src='data:image/png;base64,{data}'>"
 
 
 def _heading(model: Trained) -> str:
@@ -120,26 +89,6 @@ def _heading(model: Trained) -> str:
     return (
         f"<h1>{html.escape(model.folder.name)}</h1><p class=note>{c.kind} "
         f"{tuple(c.data.item)}{given} · recipe {c.recipe} · unfog {c.version}</p>"
-    )
-
-
-def _pair(model: Trained, samples: Any, train: Any) -> str:
-    kind = kinds[model.config.kind]
-    classes = _classes(model)
-    if classes is None:
-        real = kind.look(train.data[: len(samples)])
-    else:
-        from unfog.kinds.given import resolve
-
-        column = list(train.columns[resolve(classes[0], train.columns)])
-        chosen = [
-            i for v in classes[1] for i in [j for j, c in enumerate(column) if str(c) == str(v)][:8]
-        ]
-        real = kind.look(train.data[chosen], [column[i] for i in chosen])
-    return (
-        f"<div class=pair><figure>{picture(samples.look())}<figcaption>drawn by the model, not "
-        f"picked</figcaption></figure><figure>{picture(real)}<figcaption>training "
-        "data</figcaption></figure></div>"
     )
 
 
@@ -166,20 +115,25 @@ def _figures(judged: dict[str, Any]) -> str:
         "are 95 % bootstrap; the floor is what real data itself scores against held-out data of "
         "the same "
         f"size.</p><table><tr><th>figure<th>samples<th>floor<th>verdict</tr>{''.join(rows)}</table>"
+        + _baselines(judged)
     )
 
 
-def _nearest(model: Trained, samples: Any, train: Any) -> str:
-    """Some samples above the training items nearest to them in the state space."""
-    codec = model.borders.codec
-    picked = list(range(0, len(samples), max(1, len(samples) // 10)))[:10]
-    _, index = nearest(
-        codec.encode(samples.raw[picked]).flatten(1), codec.encode(train.data).flatten(1)
-    )
-    both = np.concatenate([samples.raw[picked], train.data[index.flatten().numpy()]])
-    figure = kinds[model.config.kind].look(both, columns=len(picked))
+def _baselines(judged: dict[str, Any]) -> str:
+    """Our figures beside those of generators that cost nothing, and the verdict."""
+    if not judged.get("baselines"):
+        return ""
+    columns = {"this model": judged["figures"], **judged["baselines"]}
+    names = [figure["name"] for figure in judged["figures"]]
+    head = "".join(f"<th>{html.escape(name)}" for name in columns)
+    rows = []
+    for name in names:
+        found = [next((f for f in fs if f["name"] == name), None) for fs in columns.values()]
+        cells = "".join("<td>" if f is None else f"<td>{f['value']:.3g}" for f in found)
+        rows.append(f"<tr><td>{html.escape(name)}{cells}</tr>")
     return (
-        f"<p class=note>Above: samples. Below each: its nearest training item.</p>{picture(figure)}"
+        f"<h3>Beside generators that cost nothing</h3><p>{html.escape(judged['verdict'])}</p>"
+        f"<table><tr><th>figure{head}</tr>{''.join(rows)}</table>"
     )
 
 
