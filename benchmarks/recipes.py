@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 import unfog
+from unfog.errors import Stopped
 from unfog.judge.classifier import train_judge
 from unfog.judge.evaluate import judge
 from unfog.maths.grids import LinearGrid
@@ -184,7 +185,7 @@ def measure(bench: Bench, names: list[str], budget: float) -> None:
             said = f"{spent:.0f}", f"{calls:.0f}", f"{each:.1f}"
             row(f"`{name}`", net, updates, *said, *cells(figures))
             few += [[title, *few_steps(bench, one)] for title, one in shown.items()]
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         pass
     if figures:
         floors = [figures[metric] for metric in METRICS]
