@@ -209,3 +209,20 @@ def test_dit_takes_images_of_any_side(tmp_path, side):
     patch = model.config.net["patch"]
     assert (-(-side // patch)) ** 2 <= 64
     assert model.sample(2, steps=2).raw.shape == (2, side, side, 3)
+
+
+@pytest.mark.parametrize("recipe", ["iddpm", "score_sde"])
+def test_drawn_predictions_and_correctors_keep_samples_apart(recipe):
+    """A sample depends on its seed and number, not on its batch; eta 0 draws nothing."""
+    rng = np.random.default_rng(0)
+    source = torch.from_numpy(rng.normal(size=(60, 3)).astype(np.float32))
+    model = unfog.fit(source, recipe=recipe, steps=3, batch=8, settings=TINY, quiet=True)
+    whole = model.sample(6, steps=5, seed=3, batch=6).state
+    torch.testing.assert_close(
+        model.sample(6, steps=5, seed=3, batch=1).state, whole, rtol=0, atol=1e-4
+    )
+    assert not torch.allclose(model.sample(6, steps=5, seed=4).state, whole, atol=0.1)
+    plain = {"corrector": "none", "eta": 0.0, "steps": 5, "seed": 3}
+    one, other = (model.sample(6, **plain, batch=b).state for b in (6, 2))
+    torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+    assert not torch.allclose(one, whole, atol=0.1)

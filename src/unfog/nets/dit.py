@@ -115,8 +115,8 @@ class DiT(nn.Module):
 
 
 def fitting(spatial: Sequence[int], tokens: int = 64) -> int:
-    """The smallest patch of 2, 4, 8 … that cuts the grid into at most `tokens`; from 1 where an axis
-    is shorter than 4.
+    """The smallest patch of 2, 4, 8 … that cuts the grid into at most `tokens`; from 1 on where an
+    axis is shorter than 4.
     """
     patch = 1 if min(spatial) < 4 else 2
     while math.prod(-(-size // patch) for size in spatial) > tokens:
