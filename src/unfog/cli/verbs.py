@@ -28,6 +28,7 @@ def fit(
     part: str | None = None,
     key: str | None = None,
     strict: Flag = False,
+    types: Many = None,
     set_: Annotated[
         list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)
     ] = None,
@@ -71,6 +72,8 @@ def fit(
         .npz: which array in it is the data.
     strict
         Refuse the source if any file in it is damaged.
+    types
+        Tables: what columns are, --types zip=category,grade=ordinal:low<mid<high
     set_
         Any setting of config.json: --set net.width=128 (repeatable).
     seed
@@ -98,6 +101,8 @@ def fit(
         reading["key"] = key
     if strict:
         reading["strict"] = True
+    if types:
+        reading["types"] = _pairs(types)
     model = learn(
         source,
         out=out,
@@ -203,6 +208,19 @@ def sample(
         return {"out": str(where), "count": len(samples), "seed": seed}
     print(f"{len(samples)} samples in {where}", file=sys.stderr)
     return None
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    """name=value pairs, several separated by commas."""
+    from unfog.errors import ArgumentError
+
+    found = {}
+    for text in [one for many in texts for one in many.split(",") if one]:
+        name, equals, value = text.partition("=")
+        if not equals or not value:
+            raise ArgumentError(f"--types takes column=role, for example age=integer; got {text!r}")
+        found[name] = value
+    return found
 
 
 def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:

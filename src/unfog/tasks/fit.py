@@ -144,7 +144,7 @@ def _planned(
         "precision": "float32" if precision == "auto" else precision,
         "threads": torch.get_num_threads(),
     }
-    if precision == "auto" and entries(config) < FINE:
+    if precision == "auto" and not config.fields and entries(config) < FINE:
         precision = "float32"  # a few numbers, each of which matters to more than three digits
     if steps is None:
         model = build_model(config).to(device)

@@ -127,7 +127,7 @@ class Column:
                 off = np.abs(back - known).max()
                 return (
                     f"column {name!r} has finer steps than a float32 state tells apart: its values "
-                    f"come back to within {off}"
+                    f"come back to within {off if self.dtype.kind in 'mM' else f'{off:.2g}'}"
                 )
         return ""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import io
@@ -158,12 +159,25 @@ def _sniff(start: str, tabs: bool) -> str:
 
 
 def _parse(text: str, cut: str, name: str, limit: int | None) -> Texts:
+    """The columns; where quotes stand after a space, the space is no part of the cell."""
+    first: Texts | DataError
     try:
-        return _rows(text, cut, name, limit, skip=False)
-    except DataError:
-        if f'{cut} "' not in text:
-            raise
-        return _rows(text, cut, name, limit, skip=True)  # quotes after a space
+        first = _rows(text, cut, name, limit, skip=False)
+    except DataError as error:
+        first = error
+    if f'{cut} "' in text and (isinstance(first, DataError) or _spaced(first)):
+        with contextlib.suppress(DataError):
+            return _rows(text, cut, name, limit, skip=True)
+    if isinstance(first, DataError):
+        raise first
+    return first
+
+
+def _spaced(texts: Texts) -> bool:
+    """Whether a cell begins with a space and a quote."""
+    import pyarrow.compute as pc
+
+    return any(pc.any(pc.starts_with(c, ' "')).as_py() for c in texts.columns.values())
 
 
 def _rows(text: str, cut: str, name: str, limit: int | None, *, skip: bool) -> Texts:
@@ -207,12 +221,16 @@ def _numbered(text: str, cut: str, name: str, skip: bool) -> Iterator[tuple[int,
 def _names(row: Sequence[str], name: str) -> tuple[list[str], list[str]]:
     """The columns' names, without spaces around them and each of them once."""
     names, notes = [cell.strip() for cell in row], []
-    if all(re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", cell) for cell in names) and any(
-        not cell.isdigit() for cell in names
-    ):
+    numbers = [cell for cell in names if re.fullmatch(r"[+-]?\d*\.?\d+([eE][+-]?\d+)?", cell)]
+    if len(numbers) >= len(names) / 2 and not all(cell.isdigit() for cell in numbers):
         raise DataError(
-            f"{name}: its first line holds numbers ({', '.join(names[:4])}), so the names are "
+            f"{name}: its first line holds numbers ({', '.join(numbers[:4])}), so the names are "
             "missing; put a line of column names first"
+        )
+    if 0 < len(numbers) < len(names):
+        notes.append(
+            f"some names are numbers ({', '.join(numbers[:4])}): if the file has no line of names, "
+            "put one first"
         )
     for i, cell in enumerate(names):
         if not cell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,7 @@ def moments(words: Any, order: str) -> Moments:
     parts = _parts(words, ORDERS[order])
     year, month, day = (_number(parts, key) for key in "Ymd")
     hour, minute, second = (_number(parts, key) for key in "HMS")
-    good = parts["Y"] != ""
+    good = _given(parts["Y"])
     good &= (year >= 1) & (month >= 1) & (month <= 12) & (day >= 1)
     good &= (hour < 24) & (minute < 60) & (second < 60)
     months = ((np.where(good, year, 1970) - 1970) * 12 + np.where(good, month, 1) - 1).astype(
@@ -54,24 +54,24 @@ def moments(words: Any, order: str) -> Moments:
     good &= days.astype("datetime64[M]") == months
     seconds = (hour * 60 + minute) * 60 + second
     micro = seconds * SECOND + _micro(parts["f"])
-    offset = _offsets(parts["zone"])
+    offset = parts["zone"].each(_offset)
     values = days.astype("datetime64[us]") + (micro - offset * 60 * SECOND)
-    zoned = parts["zone"] != ""
+    zoned = _given(parts["zone"])
     notes = []
     if zoned[good].any() and not zoned[good].all():
         good = np.zeros_like(good)  # zoned and unzoned moments can't be compared
     elif (offset[good] != 0).any():
         notes.append("times were converted to UTC")
-    if _finer(parts["f"][good]):
+    if any(text[6:].strip("0") for text in parts["f"].among(good)):
         notes.append("times are kept to the microsecond")
-    return Moments(values, good, _spelling(parts, good, order, offset), notes)
+    return Moments(values, good, _spelling(parts, good, order), notes)
 
 
 def durations(words: Any) -> Moments:
     """Words such as "2 days 03:04:05.5" as timedelta64[us]."""
     parts = _parts(words, DURATION)
-    good = parts["days"] != ""
-    days, sign = _number(parts, "days"), np.where(parts["sign"] == "-", -1, 1)
+    good = _given(parts["days"])
+    days, sign = _number(parts, "days"), parts["sign"].each(lambda text: -1 if text == "-" else 1)
     seconds = (_number(parts, "H") * 60 + _number(parts, "M")) * 60 + _number(parts, "S")
     micro = days * 86400 * SECOND + sign * (seconds * SECOND + _micro(parts["f"]))
     return Moments(micro.astype("timedelta64[us]"), good, {"as": "duration"}, [])
@@ -103,60 +103,72 @@ def written(values: np.ndarray, spelling: Mapping[str, Any]) -> list[str]:
     return [date + sep + _clock(m, parts, digits) + zone for date, m in zip(dates, micro.tolist())]
 
 
-def _parts(words: Any, pattern: str) -> dict[str, np.ndarray]:
-    """The pattern's groups, each (W,) of str, "" where absent."""
+@dataclass(frozen=True)
+class _Part:
+    """One group of a pattern in W words: its distinct texts, and which of them each word has."""
+
+    texts: list[str]
+    codes: np.ndarray
+
+    def each(self, of: Callable[[str], int | bool], dtype: type = np.int64) -> np.ndarray:
+        """(W,) what `of` says of every word's text."""
+        return np.array([of(text) for text in self.texts], dtype=dtype)[self.codes]
+
+    def among(self, good: np.ndarray) -> list[str]:
+        """The distinct texts of some of the words, sorted."""
+        return sorted(self.texts[code] for code in np.unique(self.codes[good]))
+
+
+def _parts(words: Any, pattern: str) -> dict[str, _Part]:
+    """The pattern's groups; an absent one has the text ""."""
     import pyarrow.compute as pc
 
     found = pc.extract_regex(words, pattern=pattern)
-    flat = found.flatten()  # nulls of the struct become nulls here
-    names = [found.type.field(i).name for i in range(found.type.num_fields)]
-    return {
-        name: pc.fill_null(column, "").to_numpy(zero_copy_only=False).astype(object)
-        for name, column in zip(names, flat)
-    }
+    parts = {}
+    for i, column in enumerate(found.flatten()):  # nulls of the struct become nulls here
+        coded = pc.fill_null(column, "").dictionary_encode()
+        codes = coded.indices.to_numpy(zero_copy_only=False)
+        parts[found.type.field(i).name] = _Part(coded.dictionary.to_pylist(), codes)
+    return parts
 
 
-def _number(parts: Mapping[str, np.ndarray], key: str) -> np.ndarray:
-    return np.array([int(text) if text else 0 for text in parts[key]], dtype=np.int64)
+def _number(parts: Mapping[str, _Part], key: str) -> np.ndarray:
+    return parts[key].each(lambda text: int(text or 0))
 
 
-def _micro(fractions: np.ndarray) -> np.ndarray:
-    return np.array([int(text[:6].ljust(6, "0")) if text else 0 for text in fractions], np.int64)
+def _micro(part: _Part) -> np.ndarray:
+    return part.each(lambda text: int(text[:6].ljust(6, "0")))
 
 
-def _finer(fractions: np.ndarray) -> bool:
-    return any(text[6:].strip("0") for text in fractions)
+def _given(part: _Part) -> np.ndarray:
+    return part.each(bool, bool)
 
 
-def _offsets(zones: np.ndarray) -> np.ndarray:
+def _offset(zone: str) -> int:
     """Minutes east of UTC."""
-    known = {"": 0, "Z": 0, "UTC": 0}
-    for zone in set(zones) - set(known):
-        minutes = int(zone[1:3]) * 60 + int(zone[-2:])
-        known[zone] = -minutes if zone[0] == "-" else minutes
-    return np.array([known[zone] for zone in zones], dtype=np.int64)
+    if zone in ("", "Z", "UTC"):
+        return 0
+    minutes = int(zone[1:3]) * 60 + int(zone[-2:])
+    return -minutes if zone[0] == "-" else minutes
 
 
-def _spelling(
-    parts: Mapping[str, np.ndarray], good: np.ndarray, order: str, offset: np.ndarray
-) -> dict[str, Any]:
+def _spelling(parts: Mapping[str, _Part], good: np.ndarray, order: str) -> dict[str, Any]:
     """How the good ones are written; where they differ, what loses nothing."""
-    kept = {key: column[good] for key, column in parts.items()}
+    kept = {key: part.among(good) for key, part in parts.items()}
     if not good.any():
         return {"as": "date", "order": order}
-    clocks = (kept["S"] != "").any() * 3 or (kept["H"] != "").any() * 2
-    zones = sorted(set(kept["zone"]) - {""})
+    zones = [zone for zone in kept["zone"] if zone]
     same = len(zones) == 1
     return {
         "as": "date",
         "order": order,
-        "mark": str(kept["mark"][0]),
+        "mark": kept["mark"][0],
         "padded": all(len(text) == 2 for key in "md" for text in kept[key]),
-        "parts": int(clocks),
+        "parts": 3 if any(kept["S"]) else 2 if any(kept["H"]) else 0,
         "digits": min(max(len(text) for text in kept["f"]), 6),
-        "sep": str(max(kept["sep"])) or " ",
+        "sep": kept["sep"][-1] or " ",
         "zone": (zones[0] if same else "Z") if zones else "",
-        "offset": int(offset[good][0]) if same else 0,
+        "offset": _offset(zones[0]) if same else 0,
     }
 
 

@@ -15,7 +15,8 @@ PANELS = 24
 BARS = 12
 BINS = 30
 INTEGERS = 31  # a range of up to this many integers gets one bar each
-TAIL = 0.001  # share on either side that an axis may leave out, said in the title
+TAIL = 0.005  # share on either side that an axis may leave out, said in the title
+LONG = 50  # from this ratio of the upper end to the median on, positive numbers get a log axis
 FRONT, BEHIND = "#2a78b5", "#b9b9b9"
 
 
@@ -148,20 +149,9 @@ def _share_ticks() -> Any:
 def _histogram(axes: Any, known: np.ndarray, behind: np.ndarray | None) -> float:
     """Shares per bin over what all but a thin tail spans; returns the share left out."""
     values, real = _numbers(axes, known, behind)
-    both = values if real is None else np.concatenate([values, real])
-    low, high = np.quantile(both, [TAIL, 1 - TAIL])
-    whole = known.dtype.kind == "i"
-    if high - low > 0.5 * (both.max() - both.min()):
-        low, high = both.min(), both.max()
-    if whole and high - low < INTEGERS:
-        edges = np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
-    elif high > low:
-        step = max(1.0, np.ceil((high - low + 1) / BINS)) if whole else (high - low) / BINS
-        start = low - 0.5 if whole else low
-        edges = start + step * np.arange(np.ceil((high - start) / step - 1e-9) + 1)
-        edges[-1] = max(edges[-1], high)
-    else:
-        edges = np.array([low - 0.5, low + 0.5])
+    edges = _edges(values if real is None else np.concatenate([values, real]), known.dtype.kind)
+    if edges[0] > 0 and edges[-1] - edges[-2] > 2 * (edges[1] - edges[0]):
+        axes.set_xscale("log")
     for part, style in ((real, {"color": BEHIND}), (values, {"color": FRONT})):
         if part is None or len(part) == 0:
             continue
@@ -172,6 +162,23 @@ def _histogram(axes: Any, known: np.ndarray, behind: np.ndarray | None) -> float
             axes.stairs(heights, edges, fill=True, **style)
     axes.yaxis.set_major_formatter(_share_ticks())
     return float(((values < edges[0]) | (values > edges[-1])).mean())
+
+
+def _edges(values: np.ndarray, kind: str) -> np.ndarray:
+    """The bins' edges: of all values, or of all but thin tails that would take half of the axis."""
+    low, high = np.quantile(values, [TAIL, 1 - TAIL])
+    if kind == "f" and values.min() > 0 and high > LONG * np.median(values):
+        return np.geomspace(values.min(), values.max(), BINS + 1)
+    if high - low > 0.5 * (values.max() - values.min()) or high == low:
+        low, high = values.min(), values.max()
+    if kind == "i" and high - low < INTEGERS:
+        return np.arange(np.floor(low), np.ceil(high) + 2) - 0.5
+    if high == low:
+        return np.array([low - 0.5, low + 0.5])
+    if kind == "i":  # steps of whole numbers, so that no bar has more of them than its neighbour
+        step = np.ceil((high - low + 1) / BINS)
+        return low - 0.5 + step * np.arange(np.ceil((high - low + 1) / step) + 1)
+    return np.linspace(low, high, BINS + 1)
 
 
 def _numbers(

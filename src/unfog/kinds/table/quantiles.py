@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.special import ndtr, ndtri
 
-KNOTS = 1000  # about; more where there are many spikes or leaps
-SPIKES = 1000  # most numbers with an interval of their own
-REPEATS = 3  # occurrences that make a number a spike
-LEAPS = 500  # most empty stretches that the function leaps over
-SHARP = 2e-6  # a float32 score's error in a number, as a share of the spread, that is too much
-EPS = 2.0**-24  # relative error of rounding to float32
-FURTHEST = 8.0  # the score of a number behind a wall
+from unfog.kinds.table.pieces import Walls, cut
 
-Walls = tuple[float | None, float | None]
+FURTHEST = 8.0  # the score of a number behind a wall
 
 
 @dataclass(frozen=True)
@@ -29,7 +22,8 @@ class Quantiles:
 
     Attributes:
         edges: (S+1,) scores.     left, right: (S,) numbers.
-        slopes: dx/dz beyond the first and the last edge; 0 = closed, nothing lies beyond.
+        slopes: beyond the first and the last edge, dx/dz, or d log|x - wall| / dz where there is a
+            wall; 0 = closed, nothing lies beyond.
         walls: numbers that Q comes near beyond an open end and never reaches; None = no wall.
     """
 
@@ -46,36 +40,21 @@ class Quantiles:
         """Learn Q from training numbers.
 
         The i-th of n numbers lies at probability i / (n + 1), so that a new one exceeds them all
-        as often as exchangeability says. A number that occurs 3 times or more is a spike and takes
-        its whole interval of probabilities; at an end it closes the range. Beyond an open end Q
-        goes on with the mean slope of the outer hundredth.
+        as often as exchangeability says. A number that occurs 3 times or more is a spike (among
+        whole numbers: if it stands out from those around, or occurs 20 times) and takes its whole
+        interval of probabilities; at an end it closes the range. Beyond an open end Q goes on
+        with the mean slope of the outer hundredth.
 
         Args:
             values: (N,) finite numbers, in any order.
             width: 1 for whole numbers, each of which stands for itself ± 1/2; else 0.
             walls: lower and upper wall; a number on a wall closes the range there.
         """
-        x, counts = np.unique(values, return_counts=True)
-        before = np.cumsum(counts) - counts
-        z = ndtri((before + (counts + 1) / 2) / (len(values) + 1))
-        bounds = ndtri((np.r_[before, len(values)] + 0.5) / (len(values) + 1))
-        spike = _spikes(x, counts, walls)
-        unit = max(abs(float(x[0])), abs(float(x[-1])), np.finfo(np.float64).tiny)
-        spread = unit * float(np.std(values / unit))  # squares of huge numbers overflow
-        sharp = SHARP * np.maximum(spread, np.abs(x - np.median(values)))
-        apart = spike[1:] | spike[:-1] | _leaps(x, z, sharp)
-        fine = np.minimum(sharp, width / 4) if width else sharp
-        wanted = _knots(z, len(values))
-        pieces = []
-        for a, b in itertools.pairwise(np.flatnonzero(np.r_[True, apart, True])):
-            if spike[a]:
-                pieces.append((bounds[[a, b]], x[[a, a]]))
-            else:
-                pieces.append(_run(x, z, bounds, fine, wanted, a, b, width))
+        pieces, slopes = cut(values, width, walls)
         edges = np.concatenate([*(scores[:-1] for scores, _ in pieces), pieces[-1][0][-1:]])
         left = np.concatenate([numbers[:-1] for _, numbers in pieces])
         right = np.concatenate([numbers[1:] for _, numbers in pieces])
-        return cls(edges, left, right, _slopes(x, z, spike), walls)
+        return cls(edges, left, right, slopes, walls)
 
     def into(self, x: np.ndarray, chance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Numbers → scores.
@@ -159,7 +138,7 @@ class Quantiles:
         """Q beyond an open end: a line, or exponentially towards a wall."""
         start, x = self.edges[-end], (self.left[0], self.right[-1])[end]
         wall, way = self.walls[end], self.slopes[end] * (z - start)
-        return x + way if wall is None else wall + (x - wall) * np.exp(way / (x - wall))
+        return x + way if wall is None else wall + (x - wall) * np.exp(-np.abs(way))
 
     def _outwards(self, x: np.ndarray, end: int) -> tuple[np.ndarray, np.ndarray]:
         """The inverse of `_along`, and whether there is one."""
@@ -169,89 +148,9 @@ class Quantiles:
             return start + (x - last) / slope, np.ones(len(x), dtype=bool)
         share = (x - wall) / (last - wall)
         reached = share > 0
-        z = start + (last - wall) / slope * np.log(np.where(reached, share, 1))
+        way = np.log(np.where(reached, share, 1)) / slope
+        z = start + way if end == 0 else start - way
         furthest = (-FURTHEST, FURTHEST)[end]
         return np.where(reached, z, min(start, furthest) if end == 0 else max(start, furthest)), (
             reached
         )
-
-
-def _error(z: np.ndarray) -> np.ndarray:
-    """About how far a score is off in float32."""
-    return EPS * np.maximum(np.abs(z), 0.25)
-
-
-def _spikes(x: np.ndarray, counts: np.ndarray, walls: Walls) -> np.ndarray:
-    """Which numbers have an interval: the most frequent, and ends that repeat or lie on a wall."""
-    often = counts >= REPEATS
-    if often.sum() > SPIKES:
-        often &= counts > np.sort(counts)[-SPIKES - 1]
-    for end in (0, -1):
-        often[end] |= counts[end] >= REPEATS or x[end] == walls[end]
-    return often | (len(x) == 1)
-
-
-def _leaps(x: np.ndarray, z: np.ndarray, sharp: np.ndarray) -> np.ndarray:
-    """(M-1,) bool: stretches so steep that a float32 score would blur the numbers beside them."""
-    blur = np.diff(x) / np.diff(z) * np.maximum(_error(z[1:]), _error(z[:-1]))
-    excess = blur / np.minimum(sharp[1:], sharp[:-1]) if len(x) > 1 else blur
-    leap = excess > 1
-    if leap.sum() > LEAPS:
-        leap &= excess > np.sort(excess)[-LEAPS - 1]
-    return leap
-
-
-def _knots(z: np.ndarray, n: int) -> np.ndarray:
-    """(M,) bool: numbers to keep: evenly in probability, evenly in score, and the outermost."""
-    if len(z) <= KNOTS:
-        return np.ones(len(z), dtype=bool)
-    wanted = np.zeros(len(z), dtype=bool)
-    even = np.r_[
-        ndtri(np.linspace(0, 1, 4 * KNOTS // 5)[1:-1]), np.linspace(z[0], z[-1], KNOTS // 5)
-    ]
-    wanted[np.minimum(np.searchsorted(z, even), len(z) - 1)] = True
-    wanted[:10] = wanted[-10:] = True
-    return wanted
-
-
-def _run(
-    x: np.ndarray,
-    z: np.ndarray,
-    bounds: np.ndarray,
-    fine: np.ndarray,
-    wanted: np.ndarray,
-    a: int,
-    b: int,
-    width: float,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Knots (scores, numbers) of the ordinary numbers x[a:b] between two leaps or spikes.
-
-    At a side that is no end of the column it reaches out to the probability that the outermost
-    number owns: half-way to its neighbours at most, and no further than float32 keeps it sharp.
-    """
-    inside = np.r_[a, a + 1 + np.flatnonzero(wanted[a + 1 : b - 1]), b - 1][: b - a]
-    scores, numbers = z[inside], x[inside]
-    for own, other, bound, way in ((a, a - 1, a, -1), (b - 1, b, b, 1)):
-        if not 0 <= other < len(x):
-            continue
-        room = [
-            abs(x[own] - x[other]) / 2,
-            fine[own] * abs(bounds[bound] - z[own]) / _error(z[own]),
-        ]
-        if b - a > 1:
-            room.append(abs(x[own] - x[own - way]) / 2)
-        reach = x[own] + way * max(width / 2, min(room))
-        place = 0 if way < 0 else len(scores)
-        scores = np.insert(scores, place, bounds[bound])
-        numbers = np.insert(numbers, place, reach)
-    return scores, numbers
-
-
-def _slopes(x: np.ndarray, z: np.ndarray, spike: np.ndarray) -> tuple[float, float]:
-    """dx/dz of the lower and the upper end: the secant over the outer hundredth; 0 at a spike."""
-    outer = float(ndtri(0.01))
-    low = min(max(int(np.searchsorted(z, outer)), 5), len(x) - 1)
-    high = max(min(int(np.searchsorted(z, -outer)), len(x) - 6), 0)
-    lower = 0.0 if spike[0] else float((x[low] - x[0]) / (z[low] - z[0]))
-    upper = 0.0 if spike[-1] else float((x[-1] - x[high]) / (z[-1] - z[high]))
-    return lower, upper

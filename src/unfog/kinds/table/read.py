@@ -22,7 +22,6 @@ from unfog.registry import unknown
 
 DELIMITED = re.compile(r"\.(csv|tsv|tab|txt)(\.gz)?$", re.IGNORECASE)
 PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
-SPELLINGS = ("day-first", "month-first")  # say how cells are spelt, not what the column is
 NAMED = 8  # columns that a note names before it counts the rest
 
 
@@ -33,7 +32,7 @@ def read(
     key: str | None = None,
     strict: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    types: Mapping[str, str] | None = None,
+    types: Mapping[str, Any] | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
     missing: Sequence[str] | None = None,
@@ -48,8 +47,9 @@ def read(
         key: without effect, because a table has one part.
         strict: refuse text that is not UTF-8 instead of reading it as cp1252.
         progress: called with (columns done, columns).
-        types: column -> the user's word for what it is; "category" keeps an almost numeric column
-            as text, "day-first" and "month-first" settle dates.
+        types: column -> the user's word for what it is (`roles.KINDS`): "category" keeps an almost
+            numeric column as text, "continuous" and "date" refuse anything else,
+            "date:day-first" and "date:month-first" settle 3/4/2020.
         delimiter, encoding: of delimited text; guessed when None.
         missing: words for a missing cell in text, besides the empty one.
         limit: rows to keep, from the first.
@@ -58,6 +58,10 @@ def read(
     """
     if limit is not None and limit < 2:
         raise ArgumentError(f"limit={limit} leaves nothing to learn from; give at least 2")
+    delimited = isinstance(source, str | Path) and not PARQUET.search(str(source))
+    for option, value in (("delimiter", delimiter), ("encoding", encoding), ("missing", missing)):
+        if value is not None and not delimited:
+            raise ArgumentError(f"{option}={value!r} is for delimited text only; leave it out")
     origin: dict[str, Any] = {}
     if isinstance(source, str | Path):
         columns, notes = _file(
@@ -79,7 +83,7 @@ def read(
     table = Table({column: read.cells for column, read in columns.items()})
     if len(table) < 2:
         raise DataError(f"{name}: has {len(table)} rows; give at least two")
-    origin["types"] = {n: said for n, said in (types or {}).items() if said not in SPELLINGS}
+    origin["types"] = dict(types or {})
     origin["columns"] = {column: read.spec for column, read in columns.items()}
     if progress is not None:
         progress(len(columns), len(columns))
@@ -112,7 +116,7 @@ def plain(cells: Cells) -> np.ndarray:
 def _file(
     path: Path,
     origin: dict[str, Any],
-    types: dict[str, str],
+    types: dict[str, Any],
     strict: bool,
     delimiter: str | None,
     encoding: str | None,
@@ -140,7 +144,7 @@ def _file(
     columns, absent = {}, {}
     for done, (name, cells) in enumerate(texts.columns.items()):
         spelt = understand(
-            name, cells, said=types.get(name), missing=missing, delimiter=texts.delimiter
+            name, cells, said=_word(types.get(name)), missing=missing, delimiter=texts.delimiter
         )
         columns[name] = Column(spelt.cells, spelt.spelling, spelt.remarks)
         absent[name] = spelt.absent
@@ -149,7 +153,14 @@ def _file(
     return columns, texts.notes + _absent(absent)
 
 
-def _check_names(types: Mapping[str, str] | None, columns: Mapping[str, Any]) -> None:
+def _word(said: Any) -> str | None:
+    """The user's word for a type; "ordinal" where levels were named with it."""
+    if isinstance(said, Mapping):
+        return str(next(iter(said), "")) or None
+    return said if said is None or str(said).startswith("date:") else str(said).partition(":")[0]
+
+
+def _check_names(types: Mapping[str, Any] | None, columns: Mapping[str, Any]) -> None:
     for name in types or {}:
         if name not in columns:
             raise UnknownName(unknown("column in types", name, columns))

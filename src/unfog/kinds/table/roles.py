@@ -188,6 +188,7 @@ def _properties(values: np.ndarray) -> list[str]:
         said.append(f"zero-inflated ({100 * zeros:.0f} % are 0)")
     rest = values[values != 0] if zeros >= 0.2 else values
     if len(rest) >= MANY:
+        rest = rest / np.abs(rest).max()  # differences of huge numbers overflow
         low, middle, high = np.quantile(rest, [0.05, 0.5, 0.95])
         furthest = max(float(rest.max() - middle), float(middle - rest.min()))
         if furthest > 5 * float(high - low):
@@ -224,6 +225,8 @@ def _order(asked: Any) -> tuple[Any, list[Any] | None]:
         return kind, list(order)
     if isinstance(asked, str) and asked.startswith("ordinal:"):
         return "ordinal", [level.strip() for level in asked.removeprefix("ordinal:").split("<")]
+    if isinstance(asked, str) and asked.startswith("date:"):
+        return "date", None  # what follows says how its cells are spelt
     return asked, None
 
 
