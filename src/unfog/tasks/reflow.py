@@ -80,7 +80,7 @@ def reflow(
 
     def conclude(averaged: Model, config: Config) -> Config:
         after = _straight(averaged, prepared, device)
-        said = f"reflow on {known.pairs} pairs: straightness {before:.4f} before, {after:.4f} after"
+        said = f"reflow on {known.pairs} pairs: straightness {before:.3g} before, {after:.3g} after"
         note(said, quiet=quiet)
         told = {"reflow": known.model_copy(update={"after": after})}
         return config.model_copy(update={**told, "reasons": [*config.reasons, said]})
