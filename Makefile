@@ -24,8 +24,8 @@ test: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: install
-	$(BIN)/ruff format --check src tests examples docs
-	$(BIN)/ruff check src tests examples docs
+	$(BIN)/ruff format --check src tests examples benchmarks docs
+	$(BIN)/ruff check src tests examples benchmarks docs
 	$(BIN)/mypy
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal -m 'not slow and not gpu'
 
@@ -33,8 +33,8 @@ docs: install
 	$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
 
 format: install
-	$(BIN)/ruff format src tests examples docs
-	$(BIN)/ruff check --fix src tests examples docs
+	$(BIN)/ruff format src tests examples benchmarks docs
+	$(BIN)/ruff check --fix src tests examples benchmarks docs
 
 clean:
 	rm -rf $(VENV) demo docs/_build .pytest_cache .ruff_cache .mypy_cache

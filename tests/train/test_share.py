@@ -95,7 +95,7 @@ def test_losses_and_gradients_of_shares_are_those_of_the_batch(coupling):
         torch.nn.init.normal_(p, std=0.3)
     model = Model(net, Linear(), targets.make("velocity"))
     objective = Objective(Uniform(), weights.make("unit"), coupling, dropout=0.5)
-    losses_of = Losses(model, objective)
+    losses_of = Losses(model)
     x, cond = torch.randn(TOTAL, 2), {"label": torch.arange(TOTAL) % 3}
 
     def step(size):
@@ -103,7 +103,7 @@ def test_losses_and_gradients_of_shares_are_those_of_the_batch(coupling):
         parts = []
         for share in shares(size):
             taken = (x, cond) if coupling else (share.of(x), share.of(cond))
-            losses, times = losses_of(*taken, BatchRng(7, 0, 3), share)
+            losses, times = losses_of(*taken, BatchRng(7, 0, 3), share, objective)
             (losses.mean() * (len(losses) * size / TOTAL) / size).backward()
             parts.append(torch.stack([losses.detach(), times]))
         gradient = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])

@@ -20,6 +20,7 @@ REGISTRIES = {
     "spaces": "unfog.model.spaces",
     "schedules": "unfog.train.schedule",
     "solvers": "unfog.sample.solvers",
+    "correctors": "unfog.sample.correctors",
     "guides": "unfog.guide",
     "metrics": "unfog.judge",
     "table_metrics": "unfog.judge",

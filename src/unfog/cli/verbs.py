@@ -190,6 +190,7 @@ def sample(
     solver: str | None = None,
     grid: str | None = None,
     eta: float | None = None,
+    corrector: str | None = None,
     seed: int = 0,
     batch: int | None = None,
     shard: str | None = None,
@@ -221,6 +222,8 @@ def sample(
         See `unfog grids`.
     eta
         Share of fresh noise, 0 deterministic, 1 ancestral.
+    corrector
+        See `unfog correctors`; none switches the run's own off.
     seed
         Sample i depends on seed and i only.
     batch
@@ -277,6 +280,7 @@ def sample(
         solver=solver,
         grid=grid,
         eta=eta,
+        corrector=corrector,
         seed=seed,
         batch=batch,
     )

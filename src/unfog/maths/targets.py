@@ -9,13 +9,16 @@ sees x_hat.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from unfog.errors import TargetError
 from unfog.maths.paths import Affine, Noised
+from unfog.maths.randomness import Rng
 from unfog.maths.states import expand
 from unfog.registry import Registry
 
@@ -25,6 +28,11 @@ targets: Registry[type] = Registry("target")
 @dataclass(frozen=True)
 class Target:
     """Base of all targets; a member states its row."""
+
+    @property
+    def parts(self) -> int:
+        """Numbers that the net answers for each entry of the state."""
+        return 1
 
     def row(self, path: Affine, t: Tensor) -> tuple[Tensor, Tensor]:
         """(a, b) of y = a x + b z at t."""
@@ -121,6 +129,92 @@ class Edm(Target):
         alpha, sigma, d = path.alpha(t), path.sigma(t), self.sigma_data
         total = (alpha.square() * d**2 + sigma.square()).sqrt()
         return sigma / (d * total), -alpha * d / total
+
+
+@targets.add(
+    "learned_variance",
+    aliases=("learned_sigma",),
+    reference="Nichol & Dhariwal 2021, Improved DDPM, eq. 14 to 16",
+)
+@dataclass(frozen=True)
+class LearnedVariance(Target):
+    """y = (z, v): noise, and how wide an ancestral move from t to s is, per entry.
+
+        variance = exp(v log b_t + (1 - v) log b_s) = (1 - q^2) sigma_t^(2 v) sigma_s^(2 - 2 v)
+        b_s = (1 - q^2) sigma_s^2, the posterior's variance given x;   b_t = (1 - q^2) sigma_t^2
+        q = alpha_t sigma_s / (alpha_s sigma_t),   v = softplus(second part) / log 4 > 0
+
+    The loss is the noise's squared error plus share * steps * KL(posterior given x || move), whose
+    gradient stops at the noise. A move that trusts a draw of the data, of the spread that makes up
+    for variance - b_s, has just this variance: that is `draw`.
+
+    Args:
+        steps: of the sampler; in the KL, s is one of its steps below t, or t / 2 near data.
+        share: the weight of the KL summed over the steps, lambda in the paper.
+    """
+
+    steps: int = 100
+    share: float = 1e-3
+
+    @property
+    def parts(self) -> int:
+        return 2
+
+    def row(self, path: Affine, t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(t), torch.ones_like(t)
+
+    def encode(self, path: Affine, x: Tensor, z: Tensor, t: Tensor) -> Tensor:
+        """The noise, and zeros in place of v, which one pair (x, z) does not determine."""
+        both = torch.stack([z, torch.zeros_like(z)], 1)
+        return both.flatten(1, 2) if z.ndim > 1 else both
+
+    def error(self, path: Affine, y: Tensor, x: Tensor, noised: Noised) -> Tensor:
+        """Squared error of the noise plus the weighted KL in nats, per entry, (B, *D)."""
+        t = noised.t
+        s = t - (t / 2).clamp(max=1 / self.steps)
+        z_hat, v = self.halves(y, x)
+        missed = (z_hat - noised.z).square()
+        kept, widen = (expand(value, x).to(x.dtype) for value in _step(path, t, s))
+        wider = 2 * v * widen
+        total = 1 + (1 - kept) / kept * missed.detach()
+        divergence = (wider + (-wider).exp() * total - 1) / 2
+        return missed + self.share * self.steps * divergence
+
+    def decode(self, path: Affine, y: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+        return super().decode(path, self.halves(y, x_t)[0], x_t, t)
+
+    def draw(
+        self, path: Affine, y: Tensor, x_t: Tensor, t: Tensor, s: Tensor, *, rng: Rng
+    ) -> Tensor:
+        """x_hat plus noise, such that `path.move` with eta 1 has the learned variance.
+
+        At s = 0, the end, it is x_hat itself, as in the paper.
+        """
+        x_hat = self.decode(path, y, x_t, t)
+        inside = s > 0
+        s = torch.where(inside, s, t / 2)
+        kept, widen = (expand(value, x_t).to(x_t.dtype) for value in _step(path, t, s))
+        added = torch.expm1(2 * self.halves(y, x_t)[1] * widen) / (1 - kept)
+        scale = expand(path.sigma(s) / path.alpha(s) * inside, x_t).to(x_t.dtype)
+        return x_hat + scale * added.sqrt() * path.noise(x_t, rng=rng)
+
+    def halves(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """(z_hat, v), each of x's shape (B, C, *D), from (B, 2 C, *D)."""
+        wanted = (len(x), 2 * math.prod(x.shape[1:2]), *x.shape[2:])
+        if y.shape != wanted:
+            raise TargetError(
+                f"a learned variance needs an answer of shape {wanted} for states "
+                f"{tuple(x.shape)}; got {tuple(y.shape)}: give the net out_channels, twice the "
+                "state's channels"
+            )
+        z_hat, raw = y.reshape(len(x), 2, *x.shape[1:]).unbind(1)
+        return z_hat, F.softplus(raw) / math.log(4)
+
+
+def _step(path: Affine, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    """(q^2, log(sigma_t / sigma_s)) of a move from t to s, 0 < s < t."""
+    up = path.sigma(t) / path.sigma(s)
+    return (path.alpha(t) / path.alpha(s) / up).square(), up.log()
 
 
 def first_time(target: Target, path: Affine) -> float:

@@ -4,6 +4,7 @@ stratified.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -87,6 +88,33 @@ class LogNormal(Times):
         return path.time_at(self.mean + self.std * torch.special.ndtri(u.double()))
 
 
+@times.add(
+    "log_uniform", reference="Song et al. 2021, Score SDEs, the ve path's geometric noise levels"
+)
+@dataclass(frozen=True)
+class LogUniform(Times):
+    """log(sigma / alpha) uniform between its limits, whatever the path.
+
+    Args:
+        sigma_min, sigma_max: limits of sigma / alpha.
+    """
+
+    sigma_min: float = 0.01
+    sigma_max: float = 50.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.sigma_min < self.sigma_max:
+            raise ArgumentError(
+                "log_uniform needs 0 < sigma_min < sigma_max; got "
+                f"{self.sigma_min}, {self.sigma_max}"
+            )
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        low, high = math.log(self.sigma_min), math.log(self.sigma_max)
+        return path.time_at(low + (high - low) * u.double())
+
+
 @times.add("angle", reference="uniform in atan2(sigma, alpha); equals uniform on the cosine path")
 @dataclass(frozen=True)
 class Angle(Times):
@@ -94,3 +122,66 @@ class Angle(Times):
 
     def quantile(self, path: Affine, u: Tensor) -> Tensor:
         return path.time_at_angle(u.double() * (torch.pi / 2))
+
+
+@times.add(
+    "loss_aware",
+    aliases=("importance",),
+    reference="Nichol & Dhariwal 2021, Improved DDPM, eq. 18",
+)
+@dataclass(frozen=True)
+class LossAware(Times):
+    """Times where the loss is large are drawn more, p ~ sqrt(E[loss^2]), and weigh less, 1 / p.
+
+    Uniform until every bin of [low, high] has its history; what the training loop remembers is in
+    `unfog.train.importance`.
+
+    Args:
+        bins: equal shares of [low, high].     history: updates that a bin remembers, 10 in the
+            paper.     floor: share of the draws that stays uniform.
+    """
+
+    bins: int = 32
+    history: int = 10
+    floor: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bins < 2 or self.history < 1 or not 0 < self.floor <= 1:
+            raise ArgumentError(
+                f"loss_aware needs bins >= 2, history >= 1, 0 < floor <= 1; got {self.bins}, "
+                f"{self.history}, {self.floor}"
+            )
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        return self.low + (self.high - self.low) * u
+
+
+@dataclass(frozen=True)
+class Histogram(Times):
+    """A density of t that is constant in each of equal bins of [low, high].
+
+    Args:
+        chances: of the bins, positive, with the sum 1.
+    """
+
+    chances: tuple[float, ...] = (1.0,)
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        chances = torch.tensor(self.chances, dtype=torch.float64)
+        above = chances.cumsum(0)
+        u = u.double()
+        place = torch.bucketize(u, above[:-1], right=True)
+        inside = (u - (above - chances)[place]) / chances[place]
+        share = (place + inside.clamp(0, 1)) / len(chances)
+        return self.low + (self.high - self.low) * share
+
+    def bin(self, t: Tensor) -> Tensor:
+        """Which bin each t lies in, (B,) long."""
+        share = (t - self.low) / (self.high - self.low)
+        return (share * len(self.chances)).long().clamp(0, len(self.chances) - 1)
+
+    def weight(self, path: Affine | None, t: Tensor) -> Tensor:
+        """Uniform density over this one, (B,): makes means under this law means under uniform t."""
+        chances = torch.tensor(self.chances, dtype=torch.float64) * len(self.chances)
+        return (1 / chances).to(t.device, t.dtype)[self.bin(t)]

@@ -77,15 +77,26 @@ class Mixture:
         """E[x | x_t]: each component's answer, weighted by how well it explains x_t."""
 
         def predict(x_t: Tensor, t: float | Tensor, s: float | Tensor | None = None) -> Tensor:
-            t = as_time(t)
-            alpha, sigma = expand(path.alpha(t), x_t).to(x_t), expand(path.sigma(t), x_t).to(x_t)
-            variance = alpha.square() * self.stds.square() + sigma.square()  # (1 or B, K)
-            away = x_t[:, None] - alpha[..., None] * self.means  # (B, K, D)
-            share = torch.softmax(self._log_joint(away, variance), 1)
-            gain = alpha * self.stds.square() / variance
-            return (share[..., None] * (self.means + gain[..., None] * away)).sum(1)
+            share, mean, _ = self._posterior(path, x_t, as_time(t))
+            return (share * mean).sum(1)
 
         return predict
+
+    def variance(self, path: Affine, x_t: Tensor, t: float | Tensor) -> Tensor:
+        """Var[x | x_t] of every entry, (B, D): within components, and between them."""
+        share, mean, variance = self._posterior(path, x_t, as_time(t))
+        centre = (share * mean).sum(1, keepdim=True)
+        return (share * (variance + (mean - centre).square())).sum(1)
+
+    def _posterior(self, path: Affine, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Given x_t: each component's probability (B, K, 1), mean (B, K, D), variance (B, K, 1)."""
+        alpha, sigma = expand(path.alpha(t), x_t).to(x_t), expand(path.sigma(t), x_t).to(x_t)
+        total = alpha.square() * self.stds.square() + sigma.square()  # (1 or B, K)
+        away = x_t[:, None] - alpha[..., None] * self.means  # (B, K, D)
+        share = torch.softmax(self._log_joint(away, total), 1)
+        gain = alpha * self.stds.square() / total
+        left = (self.stds.square() * sigma.square() / total).expand(share.shape)
+        return share[..., None], self.means + gain[..., None] * away, left[..., None]
 
     def _log_joint(self, away: Tensor, variance: Tensor) -> Tensor:
         size = away.shape[-1]

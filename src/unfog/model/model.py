@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from unfog.maths.paths import Affine, as_time
+from unfog.maths.paths import Affine, as_time, ordered
 from unfog.maths.product import fieldwise
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, entries_mean, expand, lead
@@ -94,13 +94,21 @@ class Model(nn.Module):
         t = as_time(t)
         return self.target.decode(self.path, self.answer(x_t, t, cond, s), x_t, t)
 
-    def bind(self, cond: Cond) -> Predictor:
+    def bind(self, cond: Cond, *, rng: Rng | None = None) -> Predictor:
         """A plain predictor (x_t, t, s=None) -> x_hat under this condition; None is the null
         condition.
+
+        Args:
+            rng: for ancestral moves (eta 1). Where the target learns a variance, x_hat is then a
+                draw that gives the move from t to s this variance; every other target ignores it.
         """
+        draw = None if rng is None else getattr(self.target, "draw", None)
 
         def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
-            return self.predict(x_t, t, cond, s)
+            if draw is None or s is None:
+                return self.predict(x_t, t, cond, s)
+            t, s = ordered(t, s)
+            return draw(self.path, self.answer(x_t, t, cond, s), x_t, t, s, rng=rng)
 
         return predict
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -26,7 +27,8 @@ class DiT(nn.Module):
     Positions are fixed sinusoids, so that the net takes other sizes than it was made for.
 
     Args:
-        shape: [C, *S] of one sample.    patch: places along each axis in one token.
+        shape: [C, *S] of one sample.    patch: places along each axis in one token; None = 2 or
+            more, by powers of 2, until at most 64 tokens are left.
         width: of a token.    depth: blocks.    heads: attention heads; None = width / 64.
         expand: hidden width of the perceptron over `width`.    given: condition specs.
         two_times: embed s as well (flow maps).    out_channels: of the output; None = C.
@@ -35,7 +37,7 @@ class DiT(nn.Module):
     def __init__(
         self,
         shape: Sequence[int],
-        patch: int = 1,
+        patch: int | None = 1,
         width: int = 192,
         depth: int = 6,
         heads: int | None = None,
@@ -46,10 +48,11 @@ class DiT(nn.Module):
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
-        self.patch = patch
         self.axes = len(self.shape) - 1
         if self.axes not in (1, 2, 3):
             raise ArgumentError(f"shape={list(shape)} has {self.axes} axes after C; give 1 to 3")
+        patch = fitting(self.shape[1:]) if patch is None else patch
+        self.patch = patch
         if heads is None:
             heads = next(n for n in range(max(1, width // 64), 0, -1) if width % n == 0)
         checked_heads(width, heads)
@@ -109,3 +112,13 @@ class DiT(nn.Module):
         x = self.last(normed(x, *self.modulation(vector, axes=1)))
         x = x.to(x_t.dtype).transpose(1, 2).unflatten(2, grid)
         return cropped(unfold(x, self.patch), spatial)
+
+
+def fitting(spatial: Sequence[int], tokens: int = 64) -> int:
+    """The smallest patch of 2, 4, 8 … that cuts the grid into at most `tokens`; from 1 on where an
+    axis is shorter than 4.
+    """
+    patch = 1 if min(spatial) < 4 else 2
+    while math.prod(-(-size // patch) for size in spatial) > tokens:
+        patch *= 2
+    return patch

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 from torch import Tensor
 
 from unfog.maths.paths import Path
 from unfog.maths.randomness import Rng
+from unfog.sample.correctors import UNCHANGED, Corrector
 from unfog.sample.solvers import Solver
 
 
@@ -36,6 +37,7 @@ def sample(
     eta: float = 0.0,
     rng: Rng,
     mask: Any = None,
+    corrector: Corrector = UNCHANGED,
 ) -> Iterator[Step]:
     """Follow the flow back from the grid's first time to its last; yields after every step.
 
@@ -43,11 +45,13 @@ def sample(
         predict: (x_t, t, s) -> x_hat.     x_t: (B, *D) state at grid[0].     grid: (n + 1,) falling
             times.
         eta: 0 deterministic, 1 ancestral.     rng: where fresh noise comes from, keyed by step.
+        corrector: what happens to the state at t before the step away from it.
     """
     memory = None
-    for number, (t, s) in enumerate(pairwise(grid)):
+    for (t, s), fresh in zip(pairwise(grid), map(rng.at, count(1))):
+        x_t = corrector(predict, path, x_t, t, rng=fresh, mask=mask)
         x_hat, memory = solver.step(predict, path, x_t, t, s, memory)
-        x_t = path.move(x_t, x_hat, t, s, eta=eta, rng=rng.at(number + 1), mask=mask)
+        x_t = path.move(x_t, x_hat, t, s, eta=eta, rng=fresh, mask=mask)
         yield Step(x=x_t, x_hat=x_hat, t=s)
 
 

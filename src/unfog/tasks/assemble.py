@@ -21,6 +21,7 @@ from unfog.maths.times import times
 from unfog.maths.weights import weights
 from unfog.model.model import Model
 from unfog.nets import nets
+from unfog.sample.correctors import correctors
 from unfog.sample.solvers import solvers
 from unfog.tasks.config import Config
 from unfog.train.loop import Objective
@@ -35,6 +36,7 @@ class Sampling:
     grid: Any
     steps: int
     eta: float
+    corrector: Any
 
 
 def build_path(config: Config) -> Any:
@@ -102,7 +104,8 @@ def build_model(config: Config) -> Model:
 def build_objective(config: Config) -> Objective:
     """What training minimises. Raises ArgumentError for a coupling that wants its own source."""
     coupling = couplings.build(config.coupling)
-    if coupling.needs_source:
+    drawn = config.reflow is not None and config.reflow.pairs is not None
+    if coupling.needs_source and not drawn:
         raise ArgumentError(
             f"coupling {config.coupling['name']!r} pairs data with a source that comes with it, "
             "which fit does not read yet; use independent, optimal_transport or sinkhorn"
@@ -123,10 +126,12 @@ def build_sampling(config: Config, **choices: Any) -> Sampling:
     """The run's own sampling with the caller's choices on top; None means no choice.
 
     Args:
-        choices: solver (name), grid (name), steps, eta.
+        choices: solver (name), grid (name), corrector (name), steps, eta.
     """
     path, target = paths.build(config.path), targets.build(config.target)
     solver = config.solver if choices.get("solver") is None else {"name": choices["solver"]}
+    named = choices.get("corrector")
+    corrector = config.corrector if named is None else {"name": named}
     grid = dict(config.grid if choices.get("grid") is None else {"name": choices["grid"]})
     grid["start"] = min(grid.get("start", 1.0), first_time(target, path))
     steps = config.sampling_steps if choices.get("steps") is None else choices["steps"]
@@ -135,7 +140,9 @@ def build_sampling(config: Config, **choices: Any) -> Sampling:
         raise ArgumentError(f"steps is a whole number from 1 to 100000; got {steps!r}")
     if not 0 <= eta <= 1:
         raise ArgumentError(f"eta lies in [0, 1], 0 = deterministic and 1 = ancestral; got {eta!r}")
-    return Sampling(solvers.build(solver), grids.build(grid), steps, eta)
+    return Sampling(
+        solvers.build(solver), grids.build(grid), steps, eta, correctors.build(corrector)
+    )
 
 
 def device_of(name: str) -> torch.device:

@@ -41,6 +41,25 @@ class TrainConfig(Part):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
 
 
+class ReflowConfig(Part):
+    """A flow trained twice, on data and then on pairs that it drew itself.
+
+    Attributes:
+        first: share of the run's time or steps for the training on data.     draw: share of its
+            training items' number of net evaluations that drawing pairs may take.
+        solver_steps: of the two-step solver that draws pairs.
+        pairs, before, after: how many pairs were drawn, and the straightness of the paths before
+            and after, once they are known.
+    """
+
+    first: float = Field(default=0.55, gt=0, lt=1)
+    draw: float = Field(default=0.1, gt=0, lt=1)
+    solver_steps: int = Field(default=20, ge=1)
+    pairs: int | None = Field(default=None, ge=1)
+    before: float | None = None
+    after: float | None = None
+
+
 class DataConfig(Part):
     """Where the data came from and how it was read; the splits hold its fingerprint."""
 
@@ -77,6 +96,7 @@ class Config(Part):
     schedule: dict[str, Any]
     grid: dict[str, Any]
     solver: dict[str, Any]
+    corrector: dict[str, Any] = {"name": "none"}
     sampling_steps: int = Field(ge=1)
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)
@@ -86,6 +106,7 @@ class Config(Part):
     shape: list[int]
     fields: dict[str, dict[str, Any]] = {}
     train: TrainConfig
+    reflow: ReflowConfig | None = None
     data: DataConfig
     versions: dict[str, str] = {}
     reasons: list[str] = []

@@ -20,6 +20,7 @@ from unfog.tasks.learn import learn
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
 from unfog.tasks.prepare import Prepared, encoded, prepare, reread
+from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
 from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, together
@@ -135,7 +136,8 @@ def fit(
         if dry_run:
             return facts
         world.lead(lambda: _founded(folder, prepared, overwrite))
-    trained = learn(folder, prepared, used, resume=resume, show=show, quiet=quiet, begun=planned)
+    follow = learn if prepared.config.reflow is None else reflow
+    trained = follow(folder, prepared, used, resume=resume, show=show, quiet=quiet, begun=planned)
     trained.keeper = keeper
     return trained
 

@@ -101,6 +101,7 @@ def generate(
     solver: str | None = None,
     grid: str | None = None,
     eta: float | None = None,
+    corrector: str | None = None,
     seed: int = 0,
     batch: int | None = None,
     first: int = 0,
@@ -112,7 +113,8 @@ def generate(
     Args:
         given: condition values, one for all or `count` each; a name left out is the null condition.
         scale: guidance strength, 1 = the conditional model unchanged.
-        steps, solver, grid, eta: how to sample. The run's own choice where None, as for scale.
+        steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
+            scale.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         batch: how many at once; chosen by size where None.
         rows: which of the `count` to give back; all where None. They come out bit-equal to those
@@ -122,7 +124,9 @@ def generate(
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
     if batch is not None and batch < 1:
         raise ArgumentError(f"batch is a whole number, 1 or more; got {batch!r}")
-    how = build_sampling(model.config, solver=solver, grid=grid, steps=steps, eta=eta)
+    how = build_sampling(
+        model.config, solver=solver, grid=grid, steps=steps, eta=eta, corrector=corrector
+    )
     scale = model.config.scale if scale is None else scale
     cond = model.borders.given.encode(given, count)
     path = model.net.path
@@ -185,12 +189,23 @@ def _draw(
     x_t = model.net.path.prior(blank(model.config, len(indices), device), rng=rng, cond=cond)
     if cond is not None:
         cond = {name: value.to(device) for name, value in cond.items()}
-    predict = model.net.bind(cond)
+    # two streams with one key: guidance then scales the learnt spread as it scales the mean
+    ancestral = how.eta == 1 and how.solver.order == 1
+    streams = [rng.at(how.steps + 1) if ancestral else None for _ in range(2)]
+    predict = model.net.bind(cond, rng=streams[0])
     if cond is not None:
-        predict = cfg(predict, model.net.bind(None), scale=scale)
-    for number, step in enumerate(
-        sample(predict, model.net.path, how.solver, x_t, cut, eta=how.eta, rng=rng), 1
-    ):
+        predict = cfg(predict, model.net.bind(None, rng=streams[1]), scale=scale)
+    steps = sample(
+        predict,
+        model.net.path,
+        how.solver,
+        x_t,
+        cut,
+        eta=how.eta,
+        rng=rng,
+        corrector=how.corrector,
+    )
+    for number, step in enumerate(steps, 1):
         x_t = step.x
         tell(number)
     back = model.borders.space.back(x_t)

@@ -33,6 +33,7 @@ from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
 from unfog.train.dist import World, here, threads
+from unfog.train.importance import importance
 from unfog.train.log import Log
 from unfog.train.loop import Progress, train
 from unfog.train.optim import adamw
@@ -44,7 +45,7 @@ from unfog.train.schedule import Horizon
 def batches_of(prepared: Prepared) -> Batches:
     """The training batches of a prepared run."""
     states, cond = prepared.states
-    config = prepared.config
+    config, given = prepared.config, prepared.source
 
     def fetch(index: np.ndarray) -> tuple[State, dict[str, Tensor]]:
         picked = torch.from_numpy(index)
@@ -53,7 +54,17 @@ def batches_of(prepared: Prepared) -> Batches:
             {name: value[picked] for name, value in cond.items()},
         )
 
-    return Batches(len(lead(states)), config.train.batch, config.seed, fetch, _augment(prepared))
+    def source(index: np.ndarray) -> State:
+        return each(lambda v: v[torch.from_numpy(index)], given)
+
+    return Batches(
+        len(lead(states)),
+        config.train.batch,
+        config.seed,
+        fetch,
+        augment=_augment(prepared),
+        source=None if given is None else source,
+    )
 
 
 def _augment(prepared: Prepared) -> Callable[..., Any] | None:
@@ -99,6 +110,7 @@ def learn(
     show: bool | None,
     quiet: bool,
     begun: float | None = None,
+    conclude: Callable[[Model, Config], Config] | None = None,
 ) -> Trained:
     """Train from the newest checkpoint, if any, to the end, and finish the run folder.
 
@@ -106,9 +118,12 @@ def learn(
 
     Args:
         begun: when the time for training began, on the monotonic clock; now where None.
+        conclude: (averaged model, configuration) -> configuration, with what is known at the end.
     """
     config, world = prepared.config, here()
     model = build_model(config).to(device)
+    if prepared.start is not None:
+        files.fill_module(model, prepared.start, folder)
     ema = Ema(model, config.train.ema)
     sharded = config.train.shard == "fsdp" and world.size > 1
     if sharded:
@@ -117,6 +132,8 @@ def learn(
     optimiser = adamw(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
     )
+    objective = build_objective(config)
+    memory = importance(objective.times)
     course = Course(Horizon(config.train.steps))
     if begun is not None:
         course.begun = begun
@@ -126,7 +143,7 @@ def learn(
         for text in complaints:
             note(f"note: {text}", quiet=quiet)
         if found is not None:
-            facts = checkpoint.restore(found, model, ema, optimiser)
+            facts = checkpoint.restore(found, model, ema, optimiser, memory)
             course = Course(Horizon(facts["steps"]), found.step, facts["seconds"], facts["pending"])
 
     def save(step: int) -> None:
@@ -136,6 +153,7 @@ def learn(
             model,
             ema,
             optimiser,
+            memory,
             write=world.chief,
             seconds=course.seconds(),
             steps=course.horizon.steps,
@@ -151,7 +169,7 @@ def learn(
         model,
         batches_of(prepared),
         optimiser,
-        build_objective(config),
+        objective,
         build_schedule(config),
         horizon=course.horizon,
         seed=config.seed,
@@ -159,6 +177,7 @@ def learn(
         start=course.start,
         clip=config.train.clip,
         world=world,
+        memory=memory,
     )
     log = Log(folder, after=course.start) if world.chief else None
     before = torch.get_num_threads()
@@ -171,11 +190,14 @@ def learn(
             log.close()
         torch.set_num_threads(before)
     done = config.train.model_copy(update={"steps": course.horizon.steps})
-    prepared = prepared.with_config(config.model_copy(update={"train": done}))
     averaged = ema.model
     if sharded:
         averaged = build_model(config).to(device)
         averaged.load_state_dict(whole(ema.tensors()))
+    config = config.model_copy(update={"train": done})
+    if conclude is not None:
+        config = conclude(averaged, config)
+    prepared = prepared.with_config(config)
     return finish(folder, prepared, averaged, device, course.seconds(), world)
 
 

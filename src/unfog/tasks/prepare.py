@@ -8,7 +8,7 @@ import inspect
 import math
 import pathlib
 import platform
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,10 @@ from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.kind import Kind
 from unfog.kinds.splits import Splits, split
+from unfog.maths.paths import Linear, paths
 from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
+from unfog.maths.targets import targets
 from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
@@ -39,13 +41,20 @@ States = tuple[State, dict[str, Tensor]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A configuration with the data it is for, encoded."""
+    """A configuration with the data it is for, encoded.
+
+    Attributes:
+        source: the noise that belongs to each state, where a coupling is paired.     start: weights
+            to begin with instead of fresh ones.
+    """
 
     config: Config
     items: Items
     splits: Splits
     borders: Borders
     states: States
+    source: State | None = None
+    start: dict[str, Tensor] | None = None
 
     def with_config(self, config: Config) -> Prepared:
         return replace(self, config=config)
@@ -84,7 +93,7 @@ def prepare(
         name,
         items,
         offered,
-        asdict(chosen),
+        chosen.over(offered),
         recipe,
         given,
         batch,
@@ -99,6 +108,7 @@ def prepare(
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
     content["fields"] = fields
+    _refuse(content, recipe)
     space = _space(content["space"], codec, training, items.take(splits.validation), seed)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
@@ -111,11 +121,12 @@ def prepare(
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     _close_rings(content, codec, space)
-    described = {"fields": fields} if fields else {"shape": content["shape"]}
+    described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
+    target = _target(content)
+    if target.parts > 1:
+        described["out_channels"] = target.parts * content["shape"][0]
     specs = cond.specs | _augment_spec(room, content["train"]["augment"], given)
     content["net"] = _net(content["net"], described, specs)
-    if content["target"]["name"] == "edm":
-        content["target"].setdefault("sigma_data", content["sigma_data"])
     try:
         config = Config.model_validate(content)
     except ValidationError as error:
@@ -124,6 +135,32 @@ def prepare(
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
     return Prepared(config, items, splits, borders, encoded(items, splits, borders))
+
+
+def _target(content: dict[str, Any]) -> Any:
+    """The target, with what it takes from the rest of the configuration put in."""
+    for name, option, value in (
+        ("edm", "sigma_data", content["sigma_data"]),
+        ("learned_variance", "steps", content["sampling_steps"]),
+    ):
+        if content["target"]["name"] == name:
+            content["target"].setdefault(option, value)
+    return targets.build(content["target"])
+
+
+def _refuse(content: dict[str, Any], recipe: str) -> None:
+    """Raises ArgumentError for a recipe that can't learn states of this form, before any work."""
+    whole = content["reflow"] is not None or targets.build(content["target"]).parts > 1
+    if content["fields"] and whole:
+        raise ArgumentError(
+            f"recipe {recipe!r} takes states of one tensor; this data has the fields "
+            f"{', '.join(content['fields'])}: take recipe flow, ddpm or edm"
+        )
+    if content["reflow"] is not None and not isinstance(paths.build(content["path"]), Linear):
+        raise ArgumentError(
+            f"recipe {recipe!r} straightens the paths of a flow, so it needs path linear; got "
+            f"{content['path']['name']!r}"
+        )
 
 
 def resolve(
@@ -151,16 +188,17 @@ def resolve(
         "device": device,
         **chosen,
         "sampling_steps": max(chosen["sampling_steps"], offered.get("sampling_steps", 1)),
-        "net": offered["net"],
-        "space": offered["space"],
         "scale": offered["scale"] if given else 1.0,
         "sigma_data": 1.0,
         "shape": [],
         "train": TrainConfig.model_construct(
-            steps=1,
-            batch=offered["batch"] if batch is None else batch,
-            lr=offered["lr"] if lr is None else lr,
-            dropout=0.1 if given else 0.0,
+            **{
+                "steps": 1,
+                "dropout": 0.1 if given else 0.0,
+                **chosen["train"],
+                **({} if batch is None else {"batch": batch}),
+                **({} if lr is None else {"lr": lr}),
+            }
         ).model_dump(),
         "data": {
             "source": named,
@@ -175,7 +213,11 @@ def resolve(
             "torch": torch.__version__,
             "numpy": np.__version__,
         },
-        "reasons": list(offered["reasons"]),
+        "reasons": [
+            f"net {chosen['net']['name']} on the {chosen['space']['name']} space, by recipe"
+        ]
+        if chosen["net"] != offered["net"]
+        else list(offered["reasons"]),
     }
 
 
@@ -222,7 +264,7 @@ def _net(
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
     with torch.device("meta"):  # nothing is allocated, whatever the size
-        net = nets.make(content["name"], **described, given=specs, **options)
+        net = nets.make(content["name"], **{**options, **described}, given=specs)
     return {"name": content["name"], **net.options}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from unfog.registry import Registry
@@ -12,7 +12,13 @@ recipes: Registry[Any] = Registry("recipe")
 
 @dataclass(frozen=True)
 class Recipe:
-    """Corruption, target, training and sampling choices, as configuration dicts."""
+    """Corruption, target, training and sampling choices, as configuration dicts.
+
+    Attributes:
+        net, space: instead of the kind's own, where the recipe is about them; None = the kind's.
+        train: settings of the training that the recipe changes, such as {"lr": 1e-3}.
+        reflow: shares of a run that straightens its own paths, see `unfog.tasks.reflow`.
+    """
 
     path: dict[str, Any]
     target: dict[str, Any]
@@ -23,6 +29,23 @@ class Recipe:
     weight: dict[str, Any]
     schedule: dict[str, Any]
     eta: float = 0.0
+    corrector: dict[str, Any] = field(default_factory=lambda: {"name": "none"})
+    net: dict[str, Any] | None = None
+    space: dict[str, Any] | None = None
+    train: dict[str, Any] = field(default_factory=dict)
+    reflow: dict[str, Any] | None = None
+
+    def over(self, offered: dict[str, Any]) -> dict[str, Any]:
+        """The recipe's choices, with the kind's where it has none.
+
+        Args:
+            offered: what the kind's `defaults` return.
+        """
+        content = asdict(self)
+        for part in ("net", "space"):
+            content[part] = offered[part] if content[part] is None else content[part]
+        content["train"] = {"batch": offered["batch"], "lr": offered["lr"], **self.train}
+        return content
 
 
 recipes.add(
@@ -77,5 +100,108 @@ recipes.add(
         sampling_steps=18,
         weight={"name": "unit"},
         schedule={"name": "cosine"},
+    )
+)
+recipes.add(
+    "iddpm",
+    aliases=("improved_ddpm",),
+    reference="Nichol & Dhariwal 2021, Improved Denoising Diffusion Probabilistic Models",
+    summary="cosine path, noise target with a learned variance, hybrid loss, times drawn by their "
+    "loss, ancestral sampling in 100 calls",
+)(
+    Recipe(
+        path={"name": "cosine"},
+        target={"name": "learned_variance"},
+        times={"name": "loss_aware", "low": 1e-3, "high": 0.995},
+        grid={"name": "linear"},
+        solver={"name": "euler"},
+        sampling_steps=100,
+        weight={"name": "unit"},
+        schedule={"name": "constant"},
+        eta=1.0,
+    )
+)
+recipes.add(
+    "score_sde",
+    aliases=("score-sde", "score_sde_ve", "ncsnpp"),
+    reference="Song et al. 2021, Score-Based Generative Modeling through Stochastic Differential "
+    "Equations",
+    summary="exploding variance, score matching weighted by its variance, predictor-corrector "
+    "sampling in 100 steps (200 calls)",
+)(
+    Recipe(
+        path={"name": "ve", "sigma_max": 50.0},
+        # the paper's net answers score = -z / sigma and its loss weighs by sigma^2: the noise, at 1
+        target={"name": "noise"},
+        times={"name": "log_uniform", "sigma_min": 0.01, "sigma_max": 50.0},
+        grid={"name": "log_snr", "sigma_min": 0.01, "sigma_max": 50.0},
+        solver={"name": "euler"},
+        sampling_steps=100,
+        weight={"name": "unit"},
+        schedule={"name": "constant"},
+        eta=1.0,
+        corrector={"name": "langevin", "snr": 0.16},
+    )
+)
+recipes.add(
+    "score_sde_vp",
+    aliases=("score-sde-vp", "ddpmpp"),
+    reference="Song et al. 2021, Score-Based Generative Modeling through Stochastic Differential "
+    "Equations",
+    summary="linear betas in continuous time, score matching, predictor-corrector sampling in 100 "
+    "steps (200 calls)",
+)(
+    Recipe(
+        path={"name": "vp"},
+        target={"name": "noise"},
+        times={"name": "uniform", "low": 1e-3},
+        grid={"name": "linear"},
+        solver={"name": "euler"},
+        sampling_steps=100,
+        weight={"name": "unit"},
+        schedule={"name": "constant"},
+        eta=1.0,
+        corrector={"name": "langevin", "snr": 0.16},
+    )
+)
+recipes.add(
+    "rectified",
+    aliases=("reflow", "rectified_flow"),
+    reference="Liu et al. 2023, Flow Straight and Fast",
+    summary="a flow trained twice: on the data, then on pairs of noise and sample that it drew "
+    "itself, which straightens its paths; 4 calls",
+)(
+    Recipe(
+        path={"name": "linear"},
+        target={"name": "velocity"},
+        times={"name": "uniform"},
+        grid={"name": "linear"},
+        solver={"name": "euler"},
+        sampling_steps=4,
+        weight={"name": "unit"},
+        schedule={"name": "cosine"},
+        reflow={},
+    )
+)
+recipes.add(
+    "dit",
+    aliases=("diffusion_transformer",),
+    reference="Peebles & Xie 2023, Scalable Diffusion Models with Transformers",
+    summary="a transformer on patches, linear betas, learned variance, ancestral sampling in 100 "
+    "calls",
+)(
+    Recipe(
+        path={"name": "vp"},
+        target={"name": "learned_variance"},
+        times={"name": "uniform", "low": 1e-3},
+        grid={"name": "linear"},
+        solver={"name": "euler"},
+        sampling_steps=100,
+        weight={"name": "unit"},
+        schedule={"name": "constant"},
+        eta=1.0,
+        net={"name": "dit", "patch": None, "width": 128, "depth": 4},
+        space={"name": "identity"},
+        train={"lr": 1e-3, "weight_decay": 0.0},
     )
 )

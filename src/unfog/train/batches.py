@@ -20,11 +20,14 @@ from unfog.train.share import Share
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: which items, their states (B, *D), their conditions."""
+    """One batch: which items, their states (B, *D), their conditions, and the noise that comes with
+    them, if any.
+    """
 
     index: np.ndarray
     x: Any
     cond: dict[str, Tensor]
+    z: Any = None
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Batches:
         seed: orders every epoch.
         fetch: (B,) item numbers -> (states, conditions).
         augment: (states, conditions, rng) -> the same changed; rng depends on (seed, number) only.
+        source: (B,) item numbers -> the noise that belongs to these items; None = it is drawn.
     """
 
     count: int
@@ -44,6 +48,7 @@ class Batches:
     seed: int
     fetch: Callable[[np.ndarray], tuple[Any, dict[str, Tensor]]]
     augment: Callable[[Any, dict[str, Tensor], Rng], tuple[Any, dict[str, Tensor]]] | None = None
+    source: Callable[[np.ndarray], Any] | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.size < 1:
@@ -69,7 +74,7 @@ class Batches:
             if self.augment is not None:
                 rng: Rng = BatchRng(self.seed, 29, number)
                 x, cond = self.augment(x, cond, rng if share is None else share.rng(rng))
-            yield Batch(index, x, cond)
+            yield Batch(index, x, cond, None if self.source is None else self.source(index))
             number += 1
 
 

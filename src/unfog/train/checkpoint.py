@@ -15,6 +15,7 @@ from unfog.errors import ResourceError, RunError
 from unfog.model import files
 from unfog.model.ema import Ema
 from unfog.model.model import Model
+from unfog.train.importance import Importance
 from unfog.train.parallel import full, sliced, whole
 
 KEPT = 2
@@ -34,6 +35,7 @@ def save(
     model: Model,
     ema: Ema,
     optimiser: torch.optim.Optimizer,
+    memory: Importance | None = None,
     *,
     write: bool = True,
     **facts: Any,
@@ -59,6 +61,9 @@ def save(
         files.write_tensors(draft / "optimiser.safetensors", tensors)
         files.write_json(draft / "state.json", {"step": step, "optimiser": numbers, **facts})
         names = ["model.safetensors", "ema.safetensors", "optimiser.safetensors", "state.json"]
+        if memory is not None:
+            files.write_tensors(draft / "memory.safetensors", memory.tensors())
+            names.append("memory.safetensors")
         files.write_manifest(draft, names)
         if final.exists():
             shutil.rmtree(final)
@@ -100,9 +105,13 @@ def newest(run: pathlib.Path) -> tuple[Checkpoint | None, list[str]]:
 
 
 def restore(
-    checkpoint: Checkpoint, model: Model, ema: Ema, optimiser: torch.optim.Optimizer
+    checkpoint: Checkpoint,
+    model: Model,
+    ema: Ema,
+    optimiser: torch.optim.Optimizer,
+    memory: Importance | None = None,
 ) -> dict[str, Any]:
-    """Fill model, average and optimiser in place; returns the facts saved with them."""
+    """Fill model, average, optimiser and memory in place; returns the facts saved with them."""
     folder = checkpoint.folder
     for module, name in ((model, "model"), (ema.model, "ema")):
         read = files.read_tensors(folder / f"{name}.safetensors")
@@ -118,6 +127,8 @@ def restore(
         state.setdefault(int(number), {})[name] = sliced(value, parameters[int(number)])
     groups = optimiser.state_dict()["param_groups"]
     optimiser.load_state_dict({"state": state, "param_groups": groups})
+    if memory is not None:
+        memory.load(files.read_tensors(folder / "memory.safetensors"))
     return facts
 
 

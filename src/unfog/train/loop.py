@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,6 +18,7 @@ from unfog.model.model import Model
 from unfog.nets.conditions import dropout
 from unfog.train.batches import Batches, to_device
 from unfog.train.dist import ALONE, World
+from unfog.train.importance import Importance, weighted
 from unfog.train.parallel import norm_of, synchronised
 from unfog.train.schedule import Horizon, Schedule
 from unfog.train.share import Share
@@ -77,6 +78,7 @@ def train(
     clip: float = 1.0,
     world: World = ALONE,
     patience: int = 20,
+    memory: Importance | None = None,
 ) -> Iterator[Progress]:
     """Update the model from step `start` to the horizon; noise depends on (seed, step) only.
 
@@ -87,6 +89,7 @@ def train(
         horizon: the number of the last update; the caller may move it between updates.
         clip: the gradient's norm is cut to this.     patience: so many broken updates in a row are
             an error.
+        memory: of losses, for times that follow them; updated in place.
     Raises: Diverged after `patience` broken updates in a row.
     """
     device = next(model.parameters()).device
@@ -95,7 +98,7 @@ def train(
     skipped = broken = 0
     model.train()
     share = world.share(batches.size)
-    losses_of = synchronised(Losses(model, objective), world)
+    losses_of = synchronised(Losses(model), world)
     taken = share if objective.coupling is None else None  # pairs are chosen in the whole batch
     for step, batch in enumerate(batches.since(start, taken), start):
         if step >= horizon.steps:
@@ -104,7 +107,12 @@ def train(
         for group, rate in zip(optimiser.param_groups, base, strict=True):
             group["lr"] = rate * factor
         x, cond = to_device(batch.x, device), to_device(batch.cond, device)
-        losses, times = losses_of(x, cond, BatchRng(seed, 0, step), share)
+        drawn, asked = None, objective
+        if memory is not None:
+            drawn = memory.times()
+            asked = replace(objective, times=drawn, weight=weighted(objective.weight, drawn))
+        z = None if batch.z is None else to_device(batch.z, device)
+        losses, times = losses_of(x, cond, BatchRng(seed, 0, step), share, asked, z)
         optimiser.zero_grad(set_to_none=True)
         # gradients are averaged over processes, so each weighs by its share of the batch
         (losses.mean() * (len(losses) * world.size / share.total)).backward()
@@ -116,6 +124,8 @@ def train(
             optimiser.step()
             if ema is not None:
                 ema.update(model, step + 1)
+            if memory is not None and drawn is not None:
+                memory.update(drawn, times, losses)
         else:
             skipped, broken = skipped + 1, broken + 1
             if broken >= patience:
@@ -139,23 +149,30 @@ def train(
 class Losses(nn.Module):
     """The objective as a forward pass, which is where DDP and FSDP hook in."""
 
-    def __init__(self, model: Model, objective: Objective):
+    def __init__(self, model: Model):
         super().__init__()
-        self.model, self.objective = model, objective
+        self.model = model
 
     def forward(
-        self, x: Any, cond: dict[str, Tensor], rng: BatchRng, share: Share
+        self,
+        x: Any,
+        cond: dict[str, Tensor],
+        rng: BatchRng,
+        share: Share,
+        objective: Objective,
+        z: Any = None,
     ) -> tuple[Tensor, Tensor]:
         """Losses and times (b,) of this process's rows.
 
         Args:
-            x, cond: those rows; with a coupling the whole batch.     rng: of the whole batch.
+            x, cond, z: those rows; with a coupling the whole batch.     rng: of the whole batch.
+            z: noise that comes with the data; None where it is drawn.
         """
-        model, objective = self.model, self.objective
-        z = None
+        model = self.model
         conditions = getattr(model.net, "conditions", None)
         if objective.coupling is not None:
-            z = objective.coupling.pair(x, model.path.prior(x, rng=rng), cond or None, rng=rng)
+            z = model.path.prior(x, rng=rng) if z is None else z
+            z = objective.coupling.pair(x, z, cond or None, rng=rng)
             x, z, cond = share.of(x), share.of(z), share.of(cond)
         if cond and conditions is not None and objective.dropout > 0:
             draw = rng.uniform(
