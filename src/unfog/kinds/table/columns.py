@@ -6,7 +6,6 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import ndtri
 from torch import Tensor
 
 from unfog.errors import RunError
@@ -19,6 +18,7 @@ from unfog.kinds.table.identifiers import (
     identifiers_from_json,
 )
 from unfog.kinds.table.levels import Levels, never_missing
+from unfog.kinds.table.normal import ndtri
 from unfog.kinds.table.roles import Role
 
 DTYPES = {"<f8", "<i8", "|b1", "<M8[us]", "<m8[us]", "|O"}

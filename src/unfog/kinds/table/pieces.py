@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 
 import numpy as np
-from scipy.special import ndtri
+
+from unfog.kinds.table.normal import ndtri
 
 KNOTS = 1000  # about; more where there are many spikes or leaps
 SPIKES = 1000  # most numbers with an interval of their own

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
+from unfog.kinds.table.normal import ndtr, ndtri
 from unfog.kinds.table.pieces import Walls, cut
 
 FURTHEST = 8.0  # the score of a number behind a wall
