@@ -1,4 +1,4 @@
-"""The normal law's distribution function and its inverse, in float64; scipy loads when first used."""
+"""The normal distribution function and its inverse, float64; scipy loads when first used."""
 
 from __future__ import annotations
 
