@@ -150,3 +150,32 @@ def test_tensorboard_out_of_order_does_not_stop_training(source, tmp_path, monke
     with pytest.warns(UserWarning, match="TensorBoard events are off: no room"):
         model = fit(source, out=tmp_path / "run", steps=3, batch=8, quiet=True)
     assert (model.folder / "metrics.jsonl").read_text().count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_killed_table_goes_on_bit_equal(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = [
+        f"{a:.3f},{'xyz'[b]},{'' if m else c}"
+        for a, b, c, m in zip(
+            rng.normal(size=400),
+            rng.integers(0, 3, 400),
+            rng.poisson(50, 400),
+            rng.random(400) < 0.2,
+        )
+    ]
+    source = tmp_path / "table.csv"
+    source.write_text("\n".join(["a,b,c", *rows]) + "\n")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run(command(source, whole), check=True, env=environment(), capture_output=True)
+    process = subprocess.Popen(
+        command(source, killed), env=environment(), stderr=subprocess.DEVNULL
+    )
+    wait_for_checkpoint(killed, process)
+    process.kill()
+    process.wait()
+    subprocess.run(
+        command(source, killed, "--resume"), check=True, env=environment(), capture_output=True
+    )
+    assert curve(killed) == curve(whole)
+    assert (killed / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import Flag, Json, app
+from unfog.cli.app import Flag, Json, Many, app
+from unfog.cli.verbs import pairs
 
 
 @app.command
@@ -22,6 +23,7 @@ def evaluate(
     steps: int | None = None,
     solver: str | None = None,
     part: str | None = None,
+    baselines: bool = True,
     seed: int = 0,
     device: str = "auto",
     json: Json = False,
@@ -46,6 +48,8 @@ def evaluate(
         See `unfog solvers`.
     part
         Images: which of SOURCE's train, validation and test folders to read.
+    baselines
+        Judge generators that cost nothing beside the model (see `unfog baselines`).
     seed
         Seed of samples and judge.
     device
@@ -64,6 +68,7 @@ def evaluate(
         steps=steps,
         solver=solver,
         part=part,
+        baselines=baselines,
         seed=seed,
     )
     if json:
@@ -119,6 +124,10 @@ def inspect(
     *,
     kind: str | None = None,
     size: int | None = None,
+    part: str | None = None,
+    key: str | None = None,
+    layout: str | None = None,
+    types: Many = None,
     json: Json = False,
 ) -> dict[str, Any] | None:
     """Say what a source or a run folder is.
@@ -133,6 +142,14 @@ def inspect(
         What the data is; told from the source where left out.
     size
         Images: bring all to this side.
+    part
+        Images: which of the source's train, validation and test folders to read.
+    key
+        .npz: which array in it is the data.
+    layout
+        Arrays: the axes by letters, N first.
+    types
+        Tables: what columns are, --types zip=category
     json
         One JSON object on standard output.
     """
@@ -140,7 +157,10 @@ def inspect(
     from unfog.tasks.inspect import told
     from unfog.tasks.show import table
 
-    facts = look(source, kind=kind, reading={} if size is None else {"size": size})
+    asked: dict[str, Any] = {"size": size, "part": part, "key": key, "layout": layout}
+    asked["types"] = pairs(types) if types else None
+    reading = {name: value for name, value in asked.items() if value is not None}
+    facts = look(source, kind=kind, reading=reading)
     if json:
         return facts
     table((f"{facts['what']}:", "value"), told(facts), sys.stdout)

@@ -136,7 +136,7 @@ def fit(
         "angle": angle,
         "periodic": periodic,
         "strict": strict or None,
-        "types": _pairs(types) if types else None,
+        "types": pairs(types) if types else None,
     }
     settings = dict(setting(text) for text in set_ or [])
     if augment is not None:
@@ -291,7 +291,7 @@ def sample(
     return None
 
 
-def _pairs(texts: list[str]) -> dict[str, str]:
+def pairs(texts: list[str]) -> dict[str, str]:
     """name=value pairs, several separated by commas."""
     found = {}
     for text in [one for many in texts for one in many.split(",") if one]:

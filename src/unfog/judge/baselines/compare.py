@@ -108,7 +108,7 @@ def _and(names: list[str]) -> str:
 def _advice(good: list[tuple[str, int]]) -> str:
     """What to use, given the baselines that ours beats nowhere and on how many they win."""
     if not good:
-        return "No baseline does without a loss what this model does."
+        return "No baseline is as good as this model on every figure."
     words, wins = max(good, key=lambda row: row[1])
     if wins:
         return f"Use {words}: it is better here, and costs nothing."
