@@ -88,6 +88,8 @@ def test_bad_requests_are_refused_before_training(tmp_path):
     table = frame(60)
     with pytest.raises(UnknownName, match="did you mean 'size'"):
         unfog.fit(table, given="siez", steps=1, quiet=True)
+    with pytest.raises(ArgumentError, match="leave the coupling independent"):
+        unfog.fit(table, steps=1, settings={"coupling": "optimal_transport"}, quiet=True)
     with pytest.raises(ArgumentError, match=r"takes states of one tensor.*num, cat"):
         unfog.fit(table, steps=1, settings={"space": "pca"}, quiet=True)
     with pytest.raises(DataError, match=r"no column to learn"):
@@ -143,6 +145,19 @@ def test_judged_with_baselines_beside(tmp_path):
     page = model.report(show=False).read_text()
     assert "Beside generators that cost nothing" in page
     assert "nearest" in page
+
+
+def test_drift_of_held_out_tables_is_named(small):
+    fresh = frame(60, seed=3)
+    turned = small.evaluate(fresh[fresh.columns[::-1]], baselines=False, show=False)
+    straight = small.evaluate(fresh, baselines=False, show=False)
+    assert [f.value for f in turned.figures] == [f.value for f in straight.figures]
+    with pytest.raises(DataError, match="lacks the column 'size'"):
+        small.evaluate(fresh.drop(columns="size"), show=False)
+    with pytest.raises(DataError, match="has the column 'more'"):
+        small.evaluate(fresh.assign(more=1), show=False)
+    with pytest.raises(DataError, match="column 'size' holds strings"):
+        small.evaluate(fresh.assign(size="big"), show=False)
 
 
 def test_a_row_of_numbers_only_and_of_categories_only():

@@ -7,7 +7,7 @@ import torch
 from unfog.errors import ArgumentError, ShapeError
 from unfog.maths.couplings import OptimalTransport
 from unfog.maths.discrete import Masking
-from unfog.maths.paths import Linear
+from unfog.maths.paths import Linear, paths
 from unfog.maths.product import Product
 from unfog.maths.randomness import BatchRng
 from unfog.maths.targets import targets
@@ -114,3 +114,19 @@ def test_losses_and_gradients_of_shares_are_those_of_the_batch(coupling):
     assert torch.allclose(one, three, atol=1e-6)
     assert torch.allclose(slope, slopes, atol=1e-5 * float(slope.abs().max()))
     assert float(slope.abs().max()) > 0.01
+
+
+def test_a_coupling_is_given_unit_noise_on_every_path():
+    """The exploding path's prior is 80 deviations wide; what `corrupt` takes as z is not."""
+    seen = []
+
+    class Recorder(OptimalTransport):
+        def pair(self, x, z, cond=None, *, rng):
+            seen.append(z)
+            return z
+
+    model = Model(nets.make("mlp", shape=[2], width=16), paths.make("ve"), targets.make("edm"))
+    objective = Objective(Uniform(), weights.make("unit"), Recorder())
+    whole = shares(1)[0]
+    Losses(model)(torch.zeros(TOTAL, 2), {}, BatchRng(1, 0, 0), whole, objective)
+    assert 0.5 < float(seen[0].std()) < 1.6

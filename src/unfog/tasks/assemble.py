@@ -110,6 +110,11 @@ def build_objective(config: Config) -> Objective:
             f"coupling {config.coupling['name']!r} pairs data with a source that comes with it, "
             "which fit does not read yet; use independent, optimal_transport or sinkhorn"
         )
+    if config.fields and not isinstance(coupling, Independent):
+        raise ArgumentError(
+            f"coupling {config.coupling['name']!r} pairs noise with one tensor; a state of fields "
+            "has masks too: leave the coupling independent"
+        )
     return Objective(
         times=times.build(config.times),
         weight=weights.build(config.weight),

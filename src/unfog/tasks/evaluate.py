@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -240,6 +240,8 @@ def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple
     if of is not None:
         reading["part"] = of
     heldout = kinds[model.config.kind].read(source, given=model.config.given or None, **reading)
+    if model.config.kind == "table":  # columns in another order are fine; others are named
+        heldout = replace(heldout, data=model.borders.codec.check(heldout.data))
     if list(heldout.data.shape[1:]) != model.config.data.item:
         raise DataError(
             f"the held-out items have shape {heldout.data.shape[1:]}, the model's "

@@ -171,7 +171,7 @@ class Losses(nn.Module):
         model = self.model
         conditions = getattr(model.net, "conditions", None)
         if objective.coupling is not None:
-            z = model.path.prior(x, rng=rng) if z is None else z
+            z = model.path.noise(x, rng=rng) if z is None else z
             z = objective.coupling.pair(x, z, cond or None, rng=rng)
             x, z, cond = share.of(x), share.of(z), share.of(cond)
         if cond and conditions is not None and objective.dropout > 0:
