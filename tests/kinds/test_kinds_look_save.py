@@ -150,6 +150,7 @@ def test_defaults_are_few_and_reasoned() -> None:
     assert any("copy" in text for text in image.defaults((3, 64, 64), 60)["warnings"])
     assert array.defaults((3,), 1000)["net"]["name"] == "mlp"
     assert array.defaults((4, 16, 16), 1000)["net"]["name"] == "unet"
+    assert array.defaults((4, 16, 16), 999)["space"]["name"] == "pca"
     assert array.defaults((3,), 10)["batch"] == 10
 
 

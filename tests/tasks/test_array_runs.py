@@ -61,7 +61,7 @@ def test_grids_of_one_to_three_axes_with_sizes_that_no_stride_divides(shape, opt
         steps=2,
         batch=4,
         reading={"layout": options} if options else {},
-        settings={"net.width": 8, "net.blocks": 1},
+        settings={"net": "unet", "space": "identity", "net.width": 8, "net.blocks": 1},
         quiet=True,
     )
     assert model.config.net["name"] == "unet"

@@ -55,7 +55,7 @@ class Kind:
     name: str
     read: Callable[..., Items]
     codec: Any  # a class with the verbs of `Codec`
-    defaults: Callable[[Any, int], dict[str, Any]]
+    defaults: Callable[..., dict[str, Any]]
     look: Callable[..., Any]
     save: Callable[..., Any]
     give_back: Callable[[Any, dict[str, Any]], Any]

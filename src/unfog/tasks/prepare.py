@@ -88,7 +88,8 @@ def prepare(
     codec = room.codec.fit(training)
     cond = GivenCodec.fit(training.columns, given)
     fields = getattr(codec, "fields", {})
-    offered = room.defaults(fields or codec.state_shape, len(training))
+    hints = {"rings": True} if getattr(codec, "periodic", ()) else {}
+    offered = room.defaults(fields or codec.state_shape, len(training), **hints)
     content = resolve(
         name,
         items,

@@ -5,17 +5,32 @@ from __future__ import annotations
 import math
 from typing import Any
 
+FEW = 1000
 
-def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
+
+def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False) -> dict[str, Any]:
     """Default choices for arrays, each with its reason.
 
-    Returns: {"recipe", "net": {"name", **options}, "space": {"name"}, "batch", "reasons":
-    [sentence]}.
+    Args:
+        rings: whether axes were declared to be closed, which only a U-Net can make use of.
+
+    Returns: {"recipe", "net": {"name", **options}, "space": {"name", **options}, "batch", "lr",
+    "scale", "reasons": [sentence], "warnings": [sentence]}.
     """
     rank, size = len(state_shape), math.prod(state_shape)
     grid = 2 <= rank <= 4 and min(state_shape[1:]) >= 8
-    if grid:
-        net: dict[str, Any] = {"name": "unet", "width": 32}
+    space: dict[str, Any] = {"name": "identity"}
+    if grid and n_items < FEW and not rings:
+        kept = min(256, size)
+        net: dict[str, Any] = {"name": "mlp", "width": 512}
+        space = {"name": "pca", "explained": 0.9999, "components": kept}
+        reasons = [
+            f"a perceptron on {kept} principal components or fewer, as {n_items} grids are few: "
+            "with hours, or a GPU, try --set net=unet --set space=identity"
+        ]
+        batch = 256
+    elif grid:
+        net = {"name": "unet", "width": 32}
         reasons = [
             f"a U-Net, because {state_shape} is read as channels on a grid of rank {rank - 1}"
         ]
@@ -27,7 +42,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
     return {
         "recipe": "flow",
         "net": net,
-        "space": {"name": "identity"},
+        "space": space,
         "batch": max(1, min(batch, n_items)),
         "lr": 1e-3 if net["name"] == "mlp" else 5e-3,
         "scale": 1.0,
@@ -35,6 +50,6 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         "warnings": [
             f"{n_items} training items are few: the model will copy them; read the measured novelty"
         ]
-        if n_items < 1000
+        if n_items < FEW
         else [],
     }
