@@ -34,6 +34,8 @@ class DiT(nn.Module):
         two_times: embed s as well (flow maps).    out_channels: of the output; None = C.
     """
 
+    grid = True  # it reads axes beside channels, so no space may take them away
+
     def __init__(
         self,
         shape: Sequence[int],

@@ -110,6 +110,8 @@ def prepare(
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
     content["fields"] = fields
     _refuse(content, recipe)
+    if not any(key.split(".")[0] == "space" for key in settings):
+        _keep_grid(content)
     space = _space(content["space"], codec, training, items.take(splits.validation), seed)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
@@ -235,6 +237,12 @@ def _close_rings(content: dict[str, Any], codec: Any, space: Any) -> None:
             f"the periodic axes make no difference to the net {net['name']!r} in the "
             f"{content['space']['name']} space; --set net=unet --set space=identity closes them"
         )
+
+
+def _keep_grid(content: dict[str, Any]) -> None:
+    """A net that convolves can't read principal components, which the user has not asked for."""
+    if getattr(nets[content["net"]["name"]], "grid", False) and content["space"]["name"] == "pca":
+        content["space"] = {"name": "identity"}
 
 
 def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
