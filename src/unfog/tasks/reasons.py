@@ -11,6 +11,7 @@ from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.objects import of_array
 
 MOST = 3
+LEAST = 0.1  # of the strangest column's part
 LEVEL = 0.95  # of held-out rows: what is below in a column is no reason
 
 
@@ -21,29 +22,28 @@ def reasons(
     fresh: Items,
     train: Items,
     names: tuple[str, ...],
-) -> list[list[str]]:
-    """For every row at most three columns, by how much more they add than in 95 % of held-out
-    rows; at least one.
+) -> list[list[tuple[str, str]]]:
+    """For every row one to three (column, sentence), the strangest column first.
+
+    Columns count by how much more they add than in 95 % of held-out rows, and those with less than
+    a tenth of the first one's are left out.
 
     Args:
         parts, odd: (N, C).     usual: (n, C) parts of held-out rows.
     """
     over = parts - np.quantile(usual, LEVEL, axis=0)
     mine, theirs = _columns(fresh, names), _columns(train, names)
-    said: dict[int, Any] = {place: _usual(theirs[place]) for place in range(len(names))}
+    said = [_usual(cells) for cells in theirs]
     found = []
     for row in range(len(parts)):
         order = np.argsort(-over[row], kind="stable")[:MOST]
-        chosen = [place for place in order if over[row, place] > 0] or [order[0]]
+        least = max(0.0, LEAST * over[row, order[0]])
+        chosen = [place for place in order if over[row, place] > least] or [parts[row].argmax()]
+        cells = [mine[place].take(slice(row, row + 1)) for place in chosen]
         found.append(
             [
-                _sentence(
-                    names[place],
-                    mine[place].take(slice(row, row + 1)),
-                    said[place],
-                    bool(odd[row, place]),
-                )
-                for place in chosen
+                (names[place], _sentence(names[place], cell, said[place], bool(odd[row, place])))
+                for place, cell in zip(chosen, cells)
             ]
         )
     return found
@@ -66,7 +66,7 @@ def _usual(cells: Cells) -> tuple[str, Any, Any]:
     if known.dtype.kind in "Ob":
         levels, counts = np.unique(known.astype(str), return_counts=True)
         order = np.argsort(-counts, kind="stable")[:3]
-        shown = [f"{levels[i]} in {100 * counts[i] / len(cells):.2g} %" for i in order]
+        shown = [f"{levels[i]} in {100 * counts[i] / len(cells):.0f} %" for i in order]
         return ", ".join(shown), None, None
     ordered = np.sort(known)
     low, high = (
@@ -93,4 +93,6 @@ def _sentence(name: str, cells: Cells, usual: tuple[str, Any, Any], odd: bool) -
 def _shown(value: Any) -> str:
     if isinstance(value, float | np.floating):
         return f"{value:.4g}"
+    if isinstance(value, np.datetime64):
+        return str(value).removesuffix("T00:00:00.000000")
     return str(value)

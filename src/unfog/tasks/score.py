@@ -29,7 +29,8 @@ class Scores:
         score: (N,) float64, higher = stranger.     p_value: (N,) share of held-out rows that are at
             least as strange, conformal.
         parts: (N, C) what each column adds to the score.     names: of the C columns.
-        reasons: N lists of sentences, the strangest column first.
+        reasons: N lists of sentences, one to three, the strangest column's first.
+        strangest: (N) names of that column.
         detector: its name.     heldout: how many rows the p-values rest on.
         notes: what a reader must know, in sentences.
     """
@@ -39,6 +40,7 @@ class Scores:
     parts: np.ndarray
     names: tuple[str, ...]
     reasons: list[list[str]]
+    strangest: list[str]
     detector: str
     heldout: int
     notes: list[str] = field(default_factory=list)
@@ -60,7 +62,7 @@ class Scores:
             "row": np.arange(len(self)),
             "score": self.score,
             "p_value": self.p_value,
-            "strangest": [self.names[place] for place in self.parts.argmax(1)],
+            "strangest": self.strangest,
             "reasons": ["; ".join(found) for found in self.reasons],
         }
 
@@ -165,7 +167,8 @@ def score(
         p_values(totals, expected).numpy(),
         parts.numpy(),
         owners.names,
-        why,
+        [[sentence for _, sentence in found] for found in why],
+        [found[0][0] for found in why],
         name,
         len(held),
         _notes(fresh, train, len(held)),
