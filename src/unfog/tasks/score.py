@@ -158,8 +158,10 @@ def score(
         model.device,
     )
     rows = locate(fresh)
-    usual, parts = made(case, locate(heldout)), made(case, rows)
-    parts = strangest(parts, rows.odd, usual)
+    theirs = locate(heldout)
+    known, parts = made(case, theirs), made(case, rows)
+    usual = strangest(known, theirs.odd, known)  # what counts for fresh rows counts for these
+    parts = strangest(parts, rows.odd, known)
     totals, expected = parts.double().sum(1), usual.double().sum(1)
     why = reasons(parts.numpy(), rows.odd.numpy(), usual.numpy(), fresh, train, owners.names)
     return Scores(
@@ -177,7 +179,10 @@ def score(
 
 def _read(model: Trained, source: Any) -> Items:
     config = model.config
-    fresh = kinds[config.kind].read(source, given=config.given or None, **config.data.reading)
+    one = {"least": 1} if config.kind == "table" else {}
+    fresh = kinds[config.kind].read(
+        source, given=config.given or None, **{**config.data.reading, **one}
+    )
     if config.kind == "table":
         return replace(fresh, data=model.borders.codec.check(fresh.data))
     return fresh

@@ -28,8 +28,9 @@ class Points:
     """The map from rows to points, fitted on training rows.
 
     A number has two coordinates: its value in deviations from the mean, and its normal score,
-    which goes on linearly beyond open ends. A level has one per category. All are scaled so that
-    two random training rows are 2 apart in squared distance in every column.
+    which goes on linearly beyond open ends. Numbers that are learnt as levels have the value only,
+    other levels one coordinate each. All are scaled so that two random training rows are 2 apart
+    in squared distance in every column.
 
     Attributes:
         codec: of the run.     scales: column → centre and deviation of its numbers, or the unit of
@@ -45,7 +46,7 @@ class Points:
         table, scales = codec.check(table), {}
         for name, column in codec.columns.items():
             known = table.columns[name].known()
-            if column.number is not None:
+            if column.number is not None or _ordered(column):
                 numbers = known.astype(np.float64)
                 scales[name] = (float(numbers.mean()), float(numbers.std()) or 1.0)
             elif column.levels is not None:
@@ -91,8 +92,7 @@ class Points:
             else:
                 codes, away = _levels(name, column, cells, known), np.zeros(len(cells))
                 parts = [codes][: len(column.parts)]
-                own = (codes[:, None] == np.arange(column.levels.size)) * self.scales[name][1]
-                own = own * known[:, None]
+                own = self._level(name, column, cells, codes, known)
             for (field, _, _), values in zip(column.parts, parts):
                 state[field].append(values)
             points.append(own)
@@ -103,6 +103,18 @@ class Points:
             torch.from_numpy(np.stack(odd, 1)),
             torch.from_numpy(np.stack(beyond, 1).astype(np.float32)),
         )
+
+    def _level(
+        self, name: str, column: Column, cells: Cells, codes: np.ndarray, known: np.ndarray
+    ) -> np.ndarray:
+        """Coordinates of levels: of numbers the value, an unheard-of one too; else one each."""
+        assert column.levels is not None
+        centre, scale = self.scales[name]
+        if not _ordered(column):
+            return (codes[:, None] == np.arange(column.levels.size)) * scale * known[:, None]
+        values = np.where(cells.present, cells.values, 0).astype(np.float64)
+        away = np.where(cells.present, (values - centre) / scale, 0)
+        return np.stack([away, ~cells.present], 1)
 
     def _number(
         self, name: str, column: Column, cells: Cells
@@ -128,7 +140,14 @@ class Points:
 def _width(column: Column) -> int:
     if column.number is not None:
         return 2 + column.mark
-    return 1 if column.levels is None else column.levels.size
+    if column.levels is None:
+        return 1
+    return 2 if _ordered(column) else column.levels.size
+
+
+def _ordered(column: Column) -> bool:
+    """Levels that are numbers or times: few whole numbers, say."""
+    return column.levels is not None and column.dtype.kind in "fiMm"
 
 
 def _levels(name: str, column: Column, cells: Cells, known: np.ndarray) -> np.ndarray:
