@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from unfog.tasks.inspect import inspect
     from unfog.tasks.load import load
     from unfog.tasks.report import report
+    from unfog.tasks.score import score
     from unfog.tasks.trained import Trained
 
 _HOMES = {
@@ -30,6 +31,7 @@ _HOMES = {
     "evaluate": "unfog.tasks.evaluate",
     "inspect": "unfog.tasks.inspect",
     "report": "unfog.tasks.report",
+    "score": "unfog.tasks.score",
     "Trained": "unfog.tasks.trained",
     "Samples": "unfog.tasks.generate",
 }
@@ -44,6 +46,7 @@ __all__ = [
     "inspect",
     "load",
     "report",
+    "score",
 ]
 
 

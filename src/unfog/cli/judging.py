@@ -1,4 +1,4 @@
-"""Verbs that look: evaluate, report, inspect, demo."""
+"""Verbs that look: evaluate, score, report, inspect, demo."""
 
 from __future__ import annotations
 
@@ -74,6 +74,57 @@ def evaluate(
     if json:
         return result.to_json()
     print(result)
+    return None
+
+
+@app.command
+def score(
+    run: Path,
+    source: str,
+    /,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    detector: str | None = None,
+    draws: int = 8,
+    seed: int = 0,
+    overwrite: Flag = False,
+    device: str = "auto",
+    json: Json = False,
+) -> dict[str, Any] | None:
+    """Say how strange rows are, with p-values and the columns that make them so.
+
+    Example: unfog score runs/orders new.csv -o scores.csv
+
+    Parameters
+    ----------
+    run
+        A run folder of a table, or of an array of vectors.
+    source
+        The rows to score, with the run's columns.
+    out
+        A .csv, .tsv or .parquet; where left out, only the summary is printed.
+    detector
+        See `unfog detectors`.
+    draws
+        Noisings of a row at each noise level.
+    seed
+        Seed of the noise.
+    overwrite
+        Replace the file.
+    device
+        auto, cpu, cuda, mps.
+    json
+        One JSON object on standard output.
+    """
+    from unfog.tasks.load import load
+    from unfog.tasks.score import score as judge
+
+    found = judge(load(run, device=device), source, detector=detector, draws=draws, seed=seed)
+    if out is not None:
+        found.save(out, overwrite=overwrite)
+    if json:
+        return {**found.to_json(), "out": None if out is None else str(out)}
+    print(found)
     return None
 
 

@@ -25,6 +25,7 @@ REGISTRIES = {
     "metrics": "unfog.judge",
     "table_metrics": "unfog.judge",
     "baselines": "unfog.judge",
+    "detectors": "unfog.judge.strange",
 }
 
 

@@ -215,8 +215,8 @@ def training_data(model: Trained) -> Items:
     source = model.config.data.source
     if source is None:
         raise DataError(
-            f"{model.folder} was fitted on data in memory, which judging needs to tell samples "
-            "from copies; evaluate the model that fit returned, or fit from a file"
+            f"{model.folder} was fitted on data in memory, which judging and scoring compare "
+            "with; use the model that fit returned, or fit from a file"
         )
     model.items = reread(source, model.config, model.splits)
     return model.items

@@ -62,6 +62,12 @@ class Trained:
 
         return evaluate(self, source, **choices)
 
+    def score(self, source: Any, **choices: Any) -> Any:
+        """How strange rows are, with p-values and reasons; see `unfog.tasks.score.score`."""
+        from unfog.tasks.score import score
+
+        return score(self, source, **choices)
+
     def report(self, out: str | pathlib.Path | None = None, **choices: Any) -> pathlib.Path:
         """Write one self-contained HTML file; see `unfog.tasks.report.report`."""
         from unfog.tasks.report import report

@@ -111,6 +111,12 @@ class ArrayCodec:
         plain, turned = self._channels
         return (len(plain) + 2 * len(turned) + len(self.missing), *self._grid[1:])
 
+    @property
+    def owners(self) -> list[int]:
+        """The item's channel that each channel of the state speaks of."""
+        plain, turned = self._channels
+        return [*plain, *(angle.channel for angle in turned * 2), *self.missing]
+
     def _circles(self, grid: np.ndarray) -> np.ndarray:
         """(B, C, *grid) → the cosines and then the sines of all angles."""
         pairs = [
