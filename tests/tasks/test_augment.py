@@ -117,3 +117,23 @@ def test_from_the_shell(tmp_path, capsys):
     assert cli(verb) == 2
     assert "--out" in capsys.readouterr().err
     assert cli([*verb, "-o", str(tmp_path / "new.csv")]) == 2  # it is there
+
+
+@pytest.mark.slow
+def test_the_gain_is_judged_from_the_shell(asked, tmp_path, capsys):
+    import json
+
+    source = tmp_path / "t.csv"
+    frame().to_csv(source, index=False)
+    verb = ["augment", str(asked.folder), str(source), "--target", "fault", "--judge", "--json"]
+    assert cli([*verb, "--steps", "2", "--seeds", "2", "--folds", "2"]) == 0
+    out, err = capsys.readouterr()
+    assert "8 times" in err  # said before it starts
+    gain = json.loads(out)["gain"]
+    assert gain["trials"] == 4
+    assert {row["arm"] for row in gain["gains"]} == {
+        "class weights", "our rows", "SMOTE", "jitter", "chosen inside",
+    }  # fmt: skip
+    assert all(row["low"] <= row["gain"] <= row["high"] for row in gain["gains"])
+    assert "augment" in gain["verdict"].lower()
+    assert cli([*verb[:-1], "--budget", "0"]) == 2

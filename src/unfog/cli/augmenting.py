@@ -106,6 +106,8 @@ def augment(
             print(f"note: {text}", file=sys.stderr)
         print(f"{len(done)} new rows in {where}", file=sys.stderr)
     if judge:
+        from unfog.judge.table.advice import facts as measured
+        from unfog.judge.table.advice import told
         from unfog.tasks.gain import judge_gain
 
         gain = judge_gain(
@@ -121,7 +123,7 @@ def augment(
             folds=folds,
             seed=seed,
         )
-        facts["gain"] = gain.to_json()
+        facts["gain"] = measured(gain)
         if not json:
-            print(gain)
+            print(told(gain))
     return facts if json else None
