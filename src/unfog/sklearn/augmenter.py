@@ -75,9 +75,8 @@ class Augmenter(Learning):
         wanted = self.added_
         count = sum(wanted.values()) if wanted else max(1, round(self.ratio * len(y)))
         table = rows_of_codec(self.model_, items)
-        new = draw(
-            self.model_, table, self.form_.target, wanted, count, seed=self._seed(), show=False
-        )
+        target = str(self.form_.target)
+        new = draw(self.model_, table, target, wanted, count, seed=self._seed(), show=False)
         return stacked(X, self.form_.x(new)), np.concatenate([y, self.form_.y(new)])
 
     def _fit(self, X: Any, y: Any) -> tuple[Any, np.ndarray, Any]:

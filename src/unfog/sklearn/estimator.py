@@ -32,6 +32,7 @@ class Learning(BaseEstimator):
     types: Mapping[str, Any] | None
     device: str
     random_state: Any
+    model_: Any
 
     def _seed(self, random_state: Any = None) -> int:
         """The seed: the number itself, or one drawn from what is given."""

@@ -64,7 +64,7 @@ class Generator(Learning):
         items, self.form_ = tabled(X, y, dict(self.types or {}))
         self.model_ = self._learn(items, self.form_)
         target = self.form_.target
-        self.conditions_ = None if target is None else plain(items.data.columns[target])
+        self.conditions_ = np.empty(0) if target is None else plain(items.data.columns[target])
         return self
 
     def sample(self, n_samples: int = 1, y: Any = None, random_state: Any = None) -> Any:
