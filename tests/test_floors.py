@@ -18,6 +18,7 @@ FLOORS = [
     "kinds",
     "judge",
     "tasks",
+    "sklearn",
     "serve",
     "cli",
 ]

@@ -51,6 +51,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "sklearn":
+        return importlib.import_module("unfog.sklearn")
     if name not in _HOMES:
         raise AttributeError(f"module 'unfog' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)

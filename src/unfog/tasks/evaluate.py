@@ -227,7 +227,7 @@ def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple
         part = model.splits.test
         if len(part) == 0:
             raise DataError(
-                f"only {len(items)} items, so none were held out for testing; give held-out data"
+                f"none of the {len(items)} items were held out for testing; give held-out data"
             )
         what = f"the {len(part)} held-out items of the run's own data"
         if len(part) < FEW:  # neither part was learnt from

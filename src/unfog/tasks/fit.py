@@ -49,6 +49,7 @@ def fit(
     overwrite: bool = False,
     dry_run: bool = False,
     spent: float = 0.0,
+    held: float = 0.1,
     show: bool | None = None,
     quiet: bool = False,
 ) -> Any:
@@ -66,6 +67,8 @@ def fit(
         precision: "auto" measures float32 against bfloat16; or one of the two.
         dry_run: plan, and stop before training; nothing is written.
         spent: seconds of the budget that are gone already.
+        held: share of the items that validates, and as much that tests; with 0 all are learnt
+            from, and judging needs other data.
     Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
     """
@@ -114,6 +117,7 @@ def fit(
             reading=dict(reading or {}),
             seed=seed,
             device=str(device_of(device)),
+            held=held,
         )
         settings = dict(settings or {})
         elapsed = time.monotonic() - begun

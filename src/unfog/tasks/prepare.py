@@ -73,9 +73,11 @@ def prepare(
     seed: int,
     device: str,
     items: Items | None = None,
+    held: float = 0.1,
 ) -> Prepared:
     """Read, split, fit codec, conditions and space on the training part, and resolve the
-    configuration. `items`, where given, are what reading the source gave.
+    configuration. `items`, where given, are what reading the source gave; `held` is the share of
+    them that validates, and as much that tests.
     """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
@@ -83,7 +85,7 @@ def prepare(
     _known_reading(room, reading)
     if items is None:
         items = room.read(source, given=given or None, **reading)
-    splits = split(items, seed=seed)
+    splits = split(items, seed=seed, validation=held, test=held)
     training = items.take(splits.train)
     codec = room.codec.fit(training)
     cond = GivenCodec.fit(training.columns, given)

@@ -1,0 +1,16 @@
+"""Estimators in scikit-learn's form: a generator, an augmenter of rare classes, a learner with it.
+
+from unfog.sklearn import Augmented, Augmenter, Generator
+"""
+
+try:
+    import sklearn.utils.validation as _validation
+except ImportError as error:
+    raise ImportError("unfog.sklearn needs scikit-learn: pip install 'unfog[table]'") from error
+if not hasattr(_validation, "validate_data"):
+    raise ImportError("unfog.sklearn needs scikit-learn 1.6 or later: pip install -U scikit-learn")
+
+from unfog.sklearn.augmenter import Augmented, Augmenter
+from unfog.sklearn.generator import Generator
+
+__all__ = ["Augmented", "Augmenter", "Generator"]
