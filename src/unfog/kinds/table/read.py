@@ -37,6 +37,7 @@ def read(
     encoding: str | None = None,
     missing: Sequence[str] | None = None,
     limit: int | None = None,
+    least: int = 2,
 ) -> Items:
     """Read a table: `Items.data` is a `Table` of typed cells, missing ones marked.
 
@@ -52,9 +53,9 @@ def read(
             "date:day-first" and "date:month-first" settle 3/4/2020.
         delimiter, encoding: of delimited text; guessed when None.
         missing: words for a missing cell in text, besides the empty one.
-        limit: rows to keep, from the first.
-    Raises: DataError for fewer than two rows, faults of the file (with line), infinite numbers and
-        mixed types (with row and column); UnknownName for columns that aren't there.
+        limit: rows to keep, from the first.     least: rows that there must be.
+    Raises: DataError for fewer rows than `least`, faults of the file (with line), infinite numbers
+        and mixed types (with row and column); UnknownName for columns that aren't there.
     """
     if limit is not None and limit < 2:
         raise ArgumentError(f"limit={limit} leaves nothing to learn from; give at least 2")
@@ -81,8 +82,10 @@ def read(
         name = f"this {type(source).__name__}"
     _check_names(types, columns)
     table = Table({column: read.cells for column, read in columns.items()})
-    if len(table) < 2:
-        raise DataError(f"{name}: has {len(table)} rows; give at least two")
+    if len(table) < least:
+        raise DataError(
+            f"{name}: has {len(table)} rows; give at least {'two' if least == 2 else least}"
+        )
     origin["types"] = dict(types or {})
     origin["columns"] = {column: read.spec for column, read in columns.items()}
     if progress is not None:
