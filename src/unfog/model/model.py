@@ -101,7 +101,9 @@ class Model(nn.Module):
         level = self._level(t, batch)
         later = None if s is None else self._level(as_time(s), batch)
         keep = keep if self.told else None
-        scaled = fieldwise(self.path, lambda *field: self._scale(*field, t), x_t, keep)
+        scaled = fieldwise(
+            self.path, lambda path, x, kept: self._scale(path, x, kept, t), x_t, keep
+        )
         with self._cast(batch.device):
             if keep is None:
                 y = self.net(scaled, level, cond, later)

@@ -136,7 +136,11 @@ def _stood(column: Column, name: str, cells: Cells, hole: np.ndarray) -> Cells:
     if not hole.any():
         return cells
     nought = np.zeros(1, dtype=np.int64)
-    parts = {"value": nought.astype(np.float32), "level": nought, "missing": nought}
+    parts: dict[str, np.ndarray] = {
+        "value": nought.astype(np.float32),
+        "level": nought,
+        "missing": nought,
+    }
     values = cells.values.copy()
     values[hole] = column.decode(name, parts, place_keys(0, 1, 0), 0).values
     return Cells(values, cells.present | hole)
