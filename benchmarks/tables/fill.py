@@ -91,11 +91,16 @@ def middle(one: Case, draws: int, seed: int) -> Drawn:
 
 
 def coded(one: Case, frame: pd.DataFrame) -> np.ndarray:
-    """Numbers in deviations, categories as indicators; NaN in holes."""
+    """Numbers in deviations, categories as indicators of all levels but the last, which would make
+    regressions singular; NaN in holes.
+    """
     parts = [(frame[one.numbers] - one.train[one.numbers].mean()) / one.train[one.numbers].std()]
     for name in one.words:
-        indicator = pd.DataFrame({k: (frame[name] == k).astype(float) for k in one.levels(name)})
-        parts.append(indicator.mask(frame[name].isna().to_numpy()[:, None]))
+        indicator = pd.DataFrame(
+            {k: (frame[name] == k).astype(float) for k in one.levels(name)[:-1]}
+        )
+        indicator[frame[name].isna().to_numpy()] = np.nan
+        parts.append(indicator)
     return np.concatenate([part.to_numpy(dtype=float) for part in parts], 1)
 
 
@@ -107,9 +112,10 @@ def uncoded(one: Case, done: list[np.ndarray], shares: bool) -> Drawn:
         drawn[name] = stack[..., place] * one.train[name].std() + one.train[name].mean()
     for name in one.words:
         levels = np.array(one.levels(name), dtype=object)
-        part = stack[..., at : at + len(levels)]
+        part = stack[..., at : at + len(levels) - 1]
+        part = np.concatenate([part, 1 - part.sum(-1, keepdims=True)], -1)
         drawn[name] = part[0] if shares else levels[part.argmax(-1)]
-        at += len(levels)
+        at += len(levels) - 1
     return drawn
 
 
@@ -187,7 +193,8 @@ def main() -> None:
         "mean and mode": middle,
     }
     print(
-        "| table | method | CRPS | log loss | coverage of 90 % | seconds |\n|---|---|---|---|---|---|"
+        "| table | method | CRPS | log loss | coverage of 90 % | seconds |\n"
+        "|---|---|---|---|---|---|"
     )
     for path in asked.tables:
         one = case(path, asked.share, asked.rows, asked.seed)
