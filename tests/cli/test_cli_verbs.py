@@ -15,7 +15,7 @@ from PIL import Image
 
 from unfog.cli import run as cli
 
-VERBS = ["fit", "sample", "evaluate", "report", "inspect", "demo", "recipes", "solvers"]
+VERBS = ["fit", "sample", "fill", "evaluate", "report", "inspect", "demo", "recipes", "solvers"]
 TINY = ["--set", "net=mlp", "--set", "net.width=16", "--set", "net.depth=1", "--batch", "8"]
 
 

@@ -153,6 +153,9 @@ def test_known_cells_can_be_left_out_of_training():
     assert other.config.train.known == 0
     with pytest.raises(ArgumentError, match="not for tables with the net 'sets'"):
         fit(frame(80), steps=1, settings={"net": "sets", "train.known": 0.5}, quiet=True)
+    contrary = {"train.known": 0.5, "net.known": False}
+    with pytest.raises(ArgumentError, match="contradict each other"):
+        fit(frame(80), steps=1, settings=contrary, quiet=True)
     with pytest.raises(ArgumentError, match="not for arrays"):
         fit(
             np.random.default_rng(0).normal(size=(9, 3)),
@@ -170,7 +173,11 @@ def test_a_net_told_of_nothing_is_the_net_without():
     for name, value in model.predict(x_t, t).items():
         assert torch.equal(value, model.predict(x_t, t, keep=nothing)[name])
     some = {**nothing, "num": torch.ones(4, 4).bool()}
-    assert not torch.equal(model.predict(x_t, t)["num"], model.predict(x_t, t, keep=some)["num"])
+    told = model.predict(x_t, t, keep=some)["num"]
+    assert not torch.equal(model.predict(x_t, t)["num"], told)
+    model.net.requires_grad_(True)
+    model.answer(x_t, t, keep=some)["num"].square().sum().backward()
+    assert float(model.net.known.weight.grad.abs().max()) > 0
 
 
 def test_resume_is_exact_with_known_cells(tmp_path, monkeypatch):

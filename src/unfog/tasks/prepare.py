@@ -254,8 +254,11 @@ def _tell_known(content: dict[str, Any], settings: dict[str, Any], offered: dict
             f"train.known={settings['train.known']!r} is for tables with the net 'table', not for "
             f"{content['kind']}s with the net {net['name']!r}; leave it out"
         )
-    if asked and settings["train.known"] != 0 and not net.get("known"):
-        raise ArgumentError("train.known needs net.known=true; leave net.known out")
+    if able and net["known"] != (content["train"]["known"] != 0):
+        raise ArgumentError(
+            f"train.known={content['train']['known']!r} and net.known={net['known']!r} contradict "
+            "each other; leave net.known out"
+        )
 
 
 def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
