@@ -17,6 +17,7 @@ from unfog.version import __version__
 
 if TYPE_CHECKING:
     from unfog.tasks.evaluate import evaluate
+    from unfog.tasks.filled import Filled
     from unfog.tasks.fit import fit
     from unfog.tasks.generate import Samples
     from unfog.tasks.inspect import inspect
@@ -32,11 +33,13 @@ _HOMES = {
     "inspect": "unfog.tasks.inspect",
     "report": "unfog.tasks.report",
     "score": "unfog.tasks.score",
+    "Filled": "unfog.tasks.filled",
     "Trained": "unfog.tasks.trained",
     "Samples": "unfog.tasks.generate",
 }
 
 __all__ = [
+    "Filled",
     "Samples",
     "Trained",
     "UnfogError",

@@ -15,7 +15,9 @@ from PIL import Image
 
 from unfog.cli import run as cli
 
-VERBS = ["fit", "sample", "evaluate", "report", "inspect", "demo", "augment", "recipes", "solvers"]
+VERBS = [
+    "fit", "sample", "fill", "score", "evaluate", "report", "inspect", "demo", "augment", "recipes", "solvers"
+]  # fmt: skip
 TINY = ["--set", "net=mlp", "--set", "net.width=16", "--set", "net.depth=1", "--batch", "8"]
 
 

@@ -25,7 +25,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
-    from unfog.cli import augmenting, judging, lists, verbs  # noqa: F401  (they enter their verbs)
+    from unfog.cli import (  # noqa: F401  (they enter their verbs)
+        augmenting,
+        filling,
+        judging,
+        lists,
+        verbs,
+    )
     from unfog.cli.app import app, line, usage
     from unfog.errors import UnfogError
 

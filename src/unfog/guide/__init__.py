@@ -1,6 +1,6 @@
 """Guides: predictor and predictor -> predictor."""
 
 from unfog.guide.cfg import cfg, guides
-from unfog.guide.fill import fill
+from unfog.guide.fill import clean, fill, never
 
-__all__ = ["cfg", "fill", "guides"]
+__all__ = ["cfg", "clean", "fill", "guides", "never"]

@@ -77,38 +77,68 @@ class Model(nn.Module):
         self.sigma_data = sigma_data
         self.precision = precision
 
-    def answer(self, x_t: State, t: Tensor, cond: Cond = None, s: Tensor | None = None) -> Any:
+    @property
+    def told(self) -> bool:
+        """Whether the net can be told which entries are known."""
+        return bool(getattr(self.net, "options", {}).get("known", False))
+
+    def answer(
+        self,
+        x_t: State,
+        t: Tensor,
+        cond: Cond = None,
+        s: Tensor | None = None,
+        keep: State | None = None,
+    ) -> Any:
         """What the net says, in its target, float32: input at unit variance, time as noise level in
         [0, 1].
+
+        Args:
+            keep: of x_t's shape, 1 = an entry that is clean in x_t, at any t. Only a net that can
+                be told (`told`) makes use of it.
         """
         batch = lead(x_t)
         level = self._level(t, batch)
         later = None if s is None else self._level(as_time(s), batch)
-        scaled = fieldwise(self.path, lambda path, field: self._scale(path, field, t), x_t)
+        keep = keep if self.told else None
+        scaled = fieldwise(
+            self.path, lambda path, x, kept: self._scale(path, x, kept, t), x_t, keep
+        )
         with self._cast(batch.device):
-            y = self.net(scaled, level, cond, later)
+            if keep is None:
+                y = self.net(scaled, level, cond, later)
+            else:
+                y = self.net(scaled, level, cond, later, keep)
         return each(lambda v: v.to(torch.float32), y)
 
-    def predict(self, x_t: State, t: Tensor, cond: Cond = None, s: Tensor | None = None) -> Any:
+    def predict(
+        self,
+        x_t: State,
+        t: Tensor,
+        cond: Cond = None,
+        s: Tensor | None = None,
+        keep: State | None = None,
+    ) -> Any:
         """x_hat, the predicted data at state x_t and time t."""
         t = as_time(t)
-        return self.target.decode(self.path, self.answer(x_t, t, cond, s), x_t, t)
+        return self.target.decode(self.path, self.answer(x_t, t, cond, s, keep), x_t, t)
 
-    def bind(self, cond: Cond, *, rng: Rng | None = None) -> Predictor:
+    def bind(self, cond: Cond, *, rng: Rng | None = None, keep: State | None = None) -> Predictor:
         """A plain predictor (x_t, t, s=None) -> x_hat under this condition; None is the null
         condition.
 
         Args:
             rng: for ancestral moves (eta 1). Where the target learns a variance, x_hat is then a
                 draw that gives the move from t to s this variance; every other target ignores it.
+            keep: which entries are known, see `answer`; `guide.clean` puts them into the state.
         """
         draw = None if rng is None else getattr(self.target, "draw", None)
 
         def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
             if draw is None or s is None:
-                return self.predict(x_t, t, cond, s)
+                return self.predict(x_t, t, cond, s, keep)
             t, s = ordered(t, s)
-            return draw(self.path, self.answer(x_t, t, cond, s), x_t, t, s, rng=rng)
+            return draw(self.path, self.answer(x_t, t, cond, s, keep), x_t, t, s, rng=rng)
 
         return predict
 
@@ -127,7 +157,7 @@ class Model(nn.Module):
         """Losses (B,) and their times (B,); see `learn`."""
 
         def answer(x_t: State, t: Tensor) -> Any:
-            return self.answer(x_t, t, cond)
+            return self.answer(x_t, t, cond, keep=keep)
 
         return learn(
             answer,
@@ -142,11 +172,14 @@ class Model(nn.Module):
             keep=keep,
         )
 
-    def _scale(self, path: Any, x_t: Tensor, t: Tensor) -> Tensor:
+    def _scale(self, path: Any, x_t: Tensor, keep: Tensor | None, t: Tensor) -> Tensor:
         if not isinstance(path, Affine):
             return x_t
         variance = path.alpha(t).square() * self.sigma_data**2 + path.sigma(t).square()
-        return x_t * expand(variance.rsqrt(), x_t).to(x_t.dtype)
+        scaled = x_t * expand(variance.rsqrt(), x_t).to(x_t.dtype)
+        if keep is None:
+            return scaled
+        return torch.where(keep.bool(), x_t / self.sigma_data, scaled)  # known: data, at any t
 
     def _level(self, t: Tensor, like: Tensor) -> Tensor:
         """(B,) float32 noise level atan2(sigma, alpha sigma_data) / (pi/2): finite on every path, 1

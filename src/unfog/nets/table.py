@@ -36,6 +36,8 @@ class TableNet(nn.Module):
         width: of the residual line.    depth: blocks.    expand: hidden width over `width`.
         waves: learned frequencies per number.    vector: width of the condition vector.
         given: condition specs.    two_times: embed s as well (flow maps).
+        known: whether the net can be told which entries are known, by `keep`; told of none, it is
+            the net without.
     """
 
     starts: Tensor
@@ -52,6 +54,7 @@ class TableNet(nn.Module):
         vector: int = 128,
         given: Given | None = None,
         two_times: bool = False,
+        known: bool = False,
     ) -> None:
         super().__init__()
         self.fields = checked_fields(fields)
@@ -72,6 +75,9 @@ class TableNet(nn.Module):
             self.register_buffer("tokens", torch.tensor(sizes), persistent=False)
             self.register_buffer("places", _places(sizes, max(sizes)), persistent=False)
             self.table = nn.EmbeddingBag(ends[-1], width, mode="sum")
+        if known:
+            told = self.size * (2 + 2 * waves) + len(sizes)
+            self.known = nn.Linear(told, width, bias=False)
         self.blocks = nn.ModuleList(Gated(width, hidden, vector) for _ in range(depth))
         self.modulation = Modulation(vector, width, 2)
         self.last = nn.Linear(width, self.size + sum(sizes))
@@ -84,6 +90,7 @@ class TableNet(nn.Module):
             "vector": vector,
             "given": self.conditions.given,
             "two_times": two_times,
+            "known": known,
         }
         self.initialise()
 
@@ -101,6 +108,8 @@ class TableNet(nn.Module):
             cast(Gated, block).initialise()
         self.modulation.initialise()
         unit(self.last, 0.0)
+        if hasattr(self, "known"):
+            nn.init.zeros_(self.known.weight)
 
     def forward(
         self,
@@ -108,23 +117,27 @@ class TableNet(nn.Module):
         t: Tensor,  # () or (B,)
         cond: Mapping[str, Tensor] | None = None,
         s: Tensor | None = None,  # () or (B,)
+        keep: Mapping[str, Tensor] | None = None,  # number (B, n), category (B, m): 1 = known
     ) -> dict[str, Tensor]:  # number (B, n), category (B, m, most) logits
         batch = self._checked(x_t)
         vector = F.silu(self.time(t, s, batch) + self.conditions(cond, batch).vector)
-        x = self._into(x_t)
+        x = self._into(x_t, keep)
         for block in self.blocks:
             x = block(x, vector)
         return self._out(self.last(normed(x, *self.modulation(vector))).to(vector.dtype), x_t)
 
-    def _into(self, x_t: Mapping[str, Tensor]) -> Tensor:
-        numbers = [x_t[name] for name, spec in self.fields.items() if spec["type"] == "number"]
-        categories = [x_t[name] for name, spec in self.fields.items() if spec["type"] == "category"]
+    def _into(self, x_t: Mapping[str, Tensor], keep: Mapping[str, Tensor] | None) -> Tensor:
+        numbers, categories = self._of("number", x_t), self._of("category", x_t)
+        told: list[Tensor] = []
         x: Tensor | float = 0.0
         if numbers:
             value = torch.cat(numbers, 1)
             angle = value[..., None] * self.frequencies
             waves = torch.cat([value[..., None], angle.cos(), angle.sin()], -1)
             x = x + self.first(waves.flatten(1))
+            if keep is not None:
+                which = torch.cat(self._of("number", keep), 1)[..., None].to(waves.dtype)
+                told.append((torch.cat([torch.ones_like(which), waves], -1) * which).flatten(1))
         if categories:
             index = torch.cat(categories, 1)
             wrong = (index < 0) | (index > self.tokens)
@@ -135,7 +148,14 @@ class TableNet(nn.Module):
                     f"to {int(self.tokens[column]) - 1}, and {int(self.tokens[column])} for masked"
                 )
             x = x + self.table(index + self.starts)
+            if keep is not None:
+                told.append(torch.cat(self._of("category", keep), 1).to(torch.float32))
+        if told:
+            x = x + self.known(torch.cat(told, 1))
         return cast(Tensor, x)
+
+    def _of(self, kind: str, state: Mapping[str, Tensor]) -> list[Tensor]:
+        return [state[name] for name, spec in self.fields.items() if spec["type"] == kind]
 
     def _out(self, y: Tensor, x_t: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The answer per field; logits are -inf beyond a column's size."""

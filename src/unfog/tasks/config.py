@@ -22,7 +22,12 @@ class Part(BaseModel):
 
 
 class TrainConfig(Part):
-    """How the net is trained."""
+    """How the net is trained.
+
+    Attributes:
+        known: share of the training rows in which some columns, drawn at random, are known, so that
+            the model can fill; tables only.
+    """
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
@@ -33,6 +38,7 @@ class TrainConfig(Part):
     ema: float = Field(default=0.05, ge=0.001, le=0.28)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     augment: float = Field(default=0.0, ge=0, le=1)
+    known: float = Field(default=0.0, ge=0, le=1)
     precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     threads: int = Field(default=1, ge=1)
     budget: float | None = Field(default=None, gt=0)

@@ -34,6 +34,7 @@ from unfog.train import checkpoint
 from unfog.train.batches import Batches
 from unfog.train.dist import World, here, threads
 from unfog.train.importance import importance
+from unfog.train.known import Known
 from unfog.train.log import Log
 from unfog.train.loop import Progress, train
 from unfog.train.optim import adamw
@@ -64,6 +65,21 @@ def batches_of(prepared: Prepared) -> Batches:
         fetch,
         augment=_augment(prepared),
         source=None if given is None else source,
+        known=_known(prepared),
+    )
+
+
+def _known(prepared: Prepared) -> Known | None:
+    """Which cells of a training batch the net is told, so that it learns to fill the others."""
+    share, codec = prepared.config.train.known, prepared.borders.codec
+    if share == 0:
+        return None
+    parts = {field: codec.columns_of(field) for field in prepared.config.fields}
+    names = list(dict.fromkeys(name for each in parts.values() for name, _ in each))
+    return Known(
+        share,
+        {field: [names.index(name) for name, _ in each] for field, each in parts.items()},
+        {field: [part == "missing" for _, part in each] for field, each in parts.items()},
     )
 
 

@@ -126,6 +126,7 @@ def prepare(
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     _close_rings(content, codec, space)
+    _tell_known(content, settings, offered)
     described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
     target = _target(content)
     if target.parts > 1:
@@ -247,9 +248,37 @@ def _keep_grid(content: dict[str, Any]) -> None:
         content["space"] = {"name": "identity"}
 
 
+def _tell_known(content: dict[str, Any], settings: dict[str, Any], offered: dict[str, Any]) -> None:
+    """Let the net be told which cells are known, in the share of rows that is asked for or usual.
+
+    Raises: ArgumentError where that was asked for and kind or net can't.
+    """
+    net, asked = content["net"], "train.known" in settings
+    able = bool(content["fields"]) and "known" in inspect.signature(nets[net["name"]]).parameters
+    if able:
+        usual = offered.get("known", 0.0) if net.get("known", True) else 0.0
+        content["train"]["known"] = settings["train.known"] if asked else usual
+        net.setdefault("known", content["train"]["known"] != 0)
+    if not able and asked and settings["train.known"] != 0:
+        raise ArgumentError(
+            f"train.known={settings['train.known']!r} is for tables with the net 'table', not for "
+            f"{content['kind']}s with the net {net['name']!r}; leave it out"
+        )
+    if able and net["known"] != (content["train"]["known"] != 0):
+        raise ArgumentError(
+            f"train.known={content['train']['known']!r} and net.known={net['known']!r} contradict "
+            "each other; leave net.known out"
+        )
+
+
 def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
     """Raise ArgumentError for an option that this kind's reader does not have."""
-    options = set(inspect.signature(room.read).parameters) - {"source", "given", "progress"}
+    options = set(inspect.signature(room.read).parameters) - {
+        "source",
+        "given",
+        "progress",
+        "least",
+    }
     for name in reading:
         if name not in options:
             raise ArgumentError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -14,6 +14,9 @@ from unfog.model.model import Model
 from unfog.tasks.config import Config
 from unfog.tasks.generate import Samples, generate
 from unfog.tasks.runfolder import Borders
+
+if TYPE_CHECKING:
+    from unfog.tasks.filled import Filled
 
 
 class Trained:
@@ -55,6 +58,14 @@ class Trained:
         seed, batch.
         """
         return generate(self, count, **choices)
+
+    def fill(self, source: Any, **choices: Any) -> Filled:
+        """Draw the empty cells of a table; see `unfog.tasks.fill.fill_table` for draws, seed,
+        steps, unknown, batch.
+        """
+        from unfog.tasks.fill import fill_table
+
+        return fill_table(self, source, **choices)
 
     def evaluate(self, source: Any = None, **choices: Any) -> Any:
         """Judge samples against held-out data; see `unfog.tasks.evaluate.evaluate`."""

@@ -20,14 +20,15 @@ from unfog.train.share import Share
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch: which items, their states (B, *D), their conditions, and the noise that comes with
-    them, if any.
+    """One batch: which items, their states (B, *D), their conditions, the noise that comes with
+    them, and which entries are known (1), if any.
     """
 
     index: np.ndarray
     x: Any
     cond: dict[str, Tensor]
     z: Any = None
+    keep: Any = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Batches:
         fetch: (B,) item numbers -> (states, conditions).
         augment: (states, conditions, rng) -> the same changed; rng depends on (seed, number) only.
         source: (B,) item numbers -> the noise that belongs to these items; None = it is drawn.
+        known: (states, rng) -> which entries are known; rng as for `augment`.
     """
 
     count: int
@@ -49,6 +51,7 @@ class Batches:
     fetch: Callable[[np.ndarray], tuple[Any, dict[str, Tensor]]]
     augment: Callable[[Any, dict[str, Tensor], Rng], tuple[Any, dict[str, Tensor]]] | None = None
     source: Callable[[np.ndarray], Any] | None = None
+    known: Callable[[Any, Rng], Any] | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.size < 1:
@@ -74,7 +77,12 @@ class Batches:
             if self.augment is not None:
                 rng: Rng = BatchRng(self.seed, 29, number)
                 x, cond = self.augment(x, cond, rng if share is None else share.rng(rng))
-            yield Batch(index, x, cond, None if self.source is None else self.source(index))
+            keep = None
+            if self.known is not None:
+                stream: Rng = BatchRng(self.seed, 31, number)
+                keep = self.known(x, stream if share is None else share.rng(stream))
+            z = None if self.source is None else self.source(index)
+            yield Batch(index, x, cond, z, keep)
             number += 1
 
 

@@ -112,7 +112,8 @@ def train(
             drawn = memory.times()
             asked = replace(objective, times=drawn, weight=weighted(objective.weight, drawn))
         z = None if batch.z is None else to_device(batch.z, device)
-        losses, times = losses_of(x, cond, BatchRng(seed, 0, step), share, asked, z)
+        keep = None if batch.keep is None else to_device(batch.keep, device)
+        losses, times = losses_of(x, cond, BatchRng(seed, 0, step), share, asked, z, keep)
         optimiser.zero_grad(set_to_none=True)
         # gradients are averaged over processes, so each weighs by its share of the batch
         (losses.mean() * (len(losses) * world.size / share.total)).backward()
@@ -161,12 +162,15 @@ class Losses(nn.Module):
         share: Share,
         objective: Objective,
         z: Any = None,
+        keep: Any = None,
     ) -> tuple[Tensor, Tensor]:
         """Losses and times (b,) of this process's rows.
 
         Args:
-            x, cond, z: those rows; with a coupling the whole batch.     rng: of the whole batch.
+            x, cond, z, keep: those rows; with a coupling the whole batch.     rng: of the whole
+                batch.
             z: noise that comes with the data; None where it is drawn.
+            keep: 1 = a known entry; None where there are none.
         """
         model = self.model
         conditions = getattr(model.net, "conditions", None)
@@ -174,6 +178,7 @@ class Losses(nn.Module):
             z = model.path.noise(x, rng=rng) if z is None else z
             z = objective.coupling.pair(x, z, cond or None, rng=rng)
             x, z, cond = share.of(x), share.of(z), share.of(cond)
+            keep = None if keep is None else share.of(keep)
         if cond and conditions is not None and objective.dropout > 0:
             draw = rng.uniform(
                 torch.empty(len(conditions.given), share.total, device=lead(x).device)
@@ -187,4 +192,5 @@ class Losses(nn.Module):
             weight=objective.weight,
             rng=share.rng(rng),
             z=z,
+            keep=keep,
         )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 FEW = 1000
+KNOWN = 0.3
+"""Share of the rows that teach the net to fill: see docs/fill.md for what it costs."""
 
 
 def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
@@ -13,7 +15,7 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
     Args:
         fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
         n_items: training rows.
-    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "reasons", "warnings"}.
+    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "known", "reasons", "warnings"}.
     """
     numbers = sum(spec.get("size", 0) for spec in fields.values())
     categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
@@ -25,6 +27,7 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "lr": 1e-3,
         "scale": 1.0,
         "sampling_steps": 50,
+        "known": KNOWN,
         "reasons": [
             f"a perceptron over {numbers} columns of numbers on a Gaussian path and {categories} "
             "of categories on a masking path, on one clock"

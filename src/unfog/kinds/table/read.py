@@ -54,8 +54,8 @@ def read(
         delimiter, encoding: of delimited text; guessed when None.
         missing: words for a missing cell in text, besides the empty one.
         limit: rows to keep, from the first.     least: rows that there must be.
-    Raises: DataError for too few rows, faults of the file (with line), infinite numbers and
-        mixed types (with row and column); UnknownName for columns that aren't there.
+    Raises: DataError for fewer rows than `least`, faults of the file (with line), infinite numbers
+        and mixed types (with row and column); UnknownName for columns that aren't there.
     """
     if limit is not None and limit < 2:
         raise ArgumentError(f"limit={limit} leaves nothing to learn from; give at least 2")
