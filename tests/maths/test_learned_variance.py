@@ -115,7 +115,7 @@ class Exact(torch.nn.Module):
         super().__init__()
         self.path, self.steps, self.wide = path, steps, wide
 
-    def answer(self, x_t, t, cond=None, s=None):
+    def answer(self, x_t, t, cond=None, s=None, keep=None):
         z_hat = views.noise(self.path, x_t, MIXTURE.predictor(self.path)(x_t, t), t)
         if not self.wide or not s > 0:
             return torch.cat([z_hat, torch.full_like(z_hat, -40.0)], 1)
