@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from unfog.errors import DataError, ShapeError, UnknownName
-from unfog.judge import judge, metrics, train_judge
+from unfog.judge import Panel, judge, metrics, train_judge
 
 FASHION = Path(__file__).parents[3] / "shared" / "data" / "images_fashion_mnist"
 
@@ -129,3 +129,19 @@ def test_clothes_blurred_or_noised_are_scored_worse_in_order():
         assert area[0].at_floor
         assert not any(area[k].at_floor for k in (1, 2))
         assert not fd[2].at_floor
+
+
+def test_a_panel_looks_at_the_real_items_once_and_says_the_same(parts, monkeypatch):
+    (s, ls), (r, lr), (t, lt) = (parts[name] for name in "srt")
+    panel = Panel(r, t, real_labels=lr, train_labels=lt, budget=1)
+    panel(s, labels=ls, only=["frechet", "novelty_features"])
+    seen, features = [], type(panel.net).features
+    monkeypatch.setattr(
+        type(panel.net), "features", lambda net, x: seen.append(len(x)) or features(net, x)
+    )
+    other = s.flip(0)
+    again = panel(other, labels=ls.flip(0), only=["frechet", "novelty_features"])
+    assert len(t) not in seen  # neither the training items nor their floor's part
+    fresh = Panel(r, t, real_labels=lr, train_labels=lt, budget=1, net=panel.net)
+    assert again == fresh(other, labels=ls.flip(0), only=["frechet", "novelty_features"])
+    assert len(t) in seen

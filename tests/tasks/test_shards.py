@@ -94,6 +94,7 @@ def test_a_finished_shard_is_skipped_and_an_altered_one_is_refused(model, tmp_pa
         ({"seed": 2}, "seed = 0, not 2"),
         ({"steps": 3}, "steps = 2, not 3"),
         ({"count": 11}, "count"),
+        ({"corrector": "langevin"}, "corrector = None, not langevin"),
     ],
 )
 def test_another_request_in_the_same_folder_is_refused(model, tmp_path, change, said):

@@ -245,26 +245,22 @@ def sample(
     if shard is None and out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
         raise ArgumentError(f"{out} is there already; add --overwrite or name another")
     model = load(run, device=device)
-    asked = _given(model, given or [], count)
+    choices: dict[str, Any] = {
+        "given": _given(model, given or [], count),
+        "scale": scale,
+        "steps": steps,
+        "solver": solver,
+        "grid": grid,
+        "eta": eta,
+        "corrector": corrector,
+        "seed": seed,
+        "batch": batch,
+    }
     if shard is not None:
         from unfog.tasks.shards import draw_shard, parse_part
 
         part, parts = parse_part(shard)
-        done = draw_shard(
-            model,
-            out,
-            count,
-            part,
-            parts,
-            given=asked,
-            scale=scale,
-            steps=steps,
-            solver=solver,
-            grid=grid,
-            eta=eta,
-            seed=seed,
-            batch=batch,
-        )
+        done = draw_shard(model, out, count, part, parts, **choices)
         facts = {"out": str(done.folder), "first": done.first, "count": done.count}
         if json:
             return {**facts, "seed": seed, "sha256": done.sha256, "found": done.found}
@@ -272,18 +268,7 @@ def sample(
         last = done.first + done.count - 1
         print(f"samples {done.first} to {last} are in {done.folder}{there}", file=sys.stderr)
         return None
-    samples = model.sample(
-        count,
-        given=asked,
-        scale=scale,
-        steps=steps,
-        solver=solver,
-        grid=grid,
-        eta=eta,
-        corrector=corrector,
-        seed=seed,
-        batch=batch,
-    )
+    samples = model.sample(count, **choices)
     where = samples.save(out, overwrite=overwrite)
     if json:
         return {"out": str(where), "count": len(samples), "seed": seed}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from unfog.judge.states import alike, labelled, rng, states, subset
 
 MOST = 4000
 PLACES = {"image": "pixels"}
+REAL = ("real", "other", "all_real", "train")
 Progress = Callable[[int, int, str], None]
 
 
@@ -81,6 +82,7 @@ class Panel:
     seed: int = 0
     budget: float = 20.0
     net: JudgeNet | None = None
+    _features: dict[int, dict[str, Tensor]] = field(default_factory=dict, repr=False)
 
     def __call__(
         self,
@@ -104,10 +106,14 @@ class Panel:
             self.net,
         )
         self.net = case.net
+        # which real items are compared depends on how many samples there are, and on no more
+        known = self._features.setdefault(len(case.all_samples), {})
+        case._features.update(known)
         figures = []
         for done, (name, metric) in enumerate(rows, 1):
             tell(done, len(rows) + 1, name)
             figures += metric(case)
+        known |= {name: v for name, v in case._features.items() if name in REAL}
         tell(len(rows) + 1, len(rows) + 1, "done")
         return figures
 

@@ -271,7 +271,8 @@ def energy_test(
     return (1 + int(reached.sum())) / (permutations + 1)
 
 
-def _figure(name: str, unit: str, value: Auc, floor: Auc, n: int, notes: tuple[str, ...]) -> Figure:
+def area_figure(name: str, value: Auc, floor: Auc, n: int, notes: tuple[str, ...]) -> Figure:
+    """An area under the curve beside that of real against real."""
     return Figure(
         name=name,
         value=value.value,
@@ -282,7 +283,7 @@ def _figure(name: str, unit: str, value: Auc, floor: Auc, n: int, notes: tuple[s
         floor_high=floor.high,
         better="floor",
         n=n,
-        unit=unit,
+        unit="area under the curve",
         notes=notes,
     )
 
@@ -292,7 +293,7 @@ def c2st_figure(case: Case) -> list[Figure]:
     """Classifier two-sample test on the states; 0.5 = can't be told from real items."""
     value = c2st(case.samples, case.real, generator=rng(case.seed, "c2st"))
     floor = c2st(case.other, case.real, generator=rng(case.seed, "c2st floor"))
-    return [_figure("c2st", "area under the curve", value, floor, case.n, case.notes)]
+    return [area_figure("c2st", value, floor, case.n, case.notes)]
 
 
 @metrics.add("c2st_features", reference="Lopez-Paz and Oquab 2017")
@@ -302,4 +303,4 @@ def c2st_features_figure(case: Case) -> list[Figure]:
     value = c2st(case.features("samples"), real, generator=rng(case.seed, "c2st features"))
     floor = c2st(case.features("other"), real, generator=rng(case.seed, "c2st features floor"))
     notes = (case.trust, *case.notes)
-    return [_figure("c2st_features", "area under the curve", value, floor, case.n, notes)]
+    return [area_figure("c2st_features", value, floor, case.n, notes)]

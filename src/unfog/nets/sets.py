@@ -79,13 +79,7 @@ class _Categories(nn.Module):
 
     def tokens(self, value: Tensor) -> Tensor:
         """(B, m, W) of (B, m) indices, 0 to size inclusive."""
-        wrong = (value < 0) | (value > self.sizes)
-        if bool(wrong.any()):
-            column = int(wrong.any(0).nonzero()[0])
-            raise ArgumentError(
-                f"category column {column} has the index {int(value[wrong][0])}; allowed are 0 to "
-                f"{int(self.sizes[column]) - 1}, and {int(self.sizes[column])} for masked"
-            )
+        check_levels(value, self.sizes)
         return self.table(value + self.starts) + self.names
 
     def answer(self, token: Tensor) -> Tensor:
@@ -93,6 +87,17 @@ class _Categories(nn.Module):
         logits = torch.einsum("bmw,mkw->bmk", token, self.out) + self.bias
         beyond = torch.arange(self.most, device=token.device) >= self.sizes[:, None]
         return logits.masked_fill(beyond, -torch.inf)
+
+
+def check_levels(value: Tensor, sizes: Tensor) -> None:
+    """Raise ArgumentError unless value, (B, m), holds indices of columns of these sizes, (m,)."""
+    wrong = (value < 0) | (value > sizes)
+    if bool(wrong.any()):
+        column = int(wrong.any(0).nonzero()[0])
+        raise ArgumentError(
+            f"category column {column} has the index {int(value[wrong][0])}; allowed are 0 to "
+            f"{int(sizes[column]) - 1}, and {int(sizes[column])} for masked"
+        )
 
 
 class _Points(nn.Module):

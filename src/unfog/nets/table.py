@@ -18,7 +18,7 @@ from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
 from unfog.nets.mlp import Gated
 from unfog.nets.registry import nets
-from unfog.nets.sets import checked_fields
+from unfog.nets.sets import check_levels, checked_fields
 
 
 @nets.add(
@@ -140,13 +140,7 @@ class TableNet(nn.Module):
                 told.append((torch.cat([torch.ones_like(which), waves], -1) * which).flatten(1))
         if categories:
             index = torch.cat(categories, 1)
-            wrong = (index < 0) | (index > self.tokens)
-            if bool(wrong.any()):
-                column = int(wrong.any(0).nonzero()[0])
-                raise ArgumentError(
-                    f"category column {column} has the index {int(index[wrong][0])}; allowed are 0 "
-                    f"to {int(self.tokens[column]) - 1}, and {int(self.tokens[column])} for masked"
-                )
+            check_levels(index, self.tokens)
             x = x + self.table(index + self.starts)
             if keep is not None:
                 told.append(torch.cat(self._of("category", keep), 1).to(torch.float32))

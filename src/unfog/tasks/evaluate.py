@@ -42,6 +42,7 @@ JUDGED = {
 """How the judge of tables compares a column of each role."""
 
 Progress = Callable[[int, int, str], None]
+Judged = Callable[..., list[Figure]]
 
 
 @dataclass(frozen=True)
@@ -128,12 +129,12 @@ def evaluate(
             show=show,
         )
     with bar("judging", 1, show=show) as line:
-        judged = _judge(model, samples, heldout, train, seed, budget)
+        judged, learnt = _judge(model, heldout, train, seed, budget)
         tell = _part(line, 0.0, 0.5 if baselines else 1.0)
         figures = judged(samples, progress=tell)
         beside: dict[str, list[Figure]] = {}
         if baselines:
-            beside = _beside(model, judged, figures, samples, train, seed, _part(line, 0.5, 1.0))
+            beside = _beside(judged, learnt, figures, samples, seed, _part(line, 0.5, 1.0))
     sampling = {"scale": scale, "steps": steps, "solver": solver, "seed": seed}
     result = Evaluation(figures, len(samples), words, sampling, beside)
     files.write_json(model.folder / FILE, result.to_json())
@@ -146,63 +147,57 @@ def _part(line: Any, low: float, high: float) -> Progress:
 
 
 def _judge(
-    model: Trained, samples: Samples, heldout: Items, train: Items, seed: int, budget: float
-) -> Any:
-    """What judges samples of this model, or draws of a baseline, against the held-out items."""
+    model: Trained, heldout: Items, train: Items, seed: int, budget: float
+) -> tuple[Judged, Any]:
+    """What judges samples of this model, or draws of a baseline, against the held-out items; and
+    the training items as baselines take them.
+    """
     codec = model.borders.codec
     if model.config.kind == "table":
         roles = {name: JUDGED[role.kind] for name, role in codec.roles.items()}
         words = [n for n, cells in train.data.columns.items() if cells.values.dtype == object]
         roles |= {name: "category" for name in words if roles[name] == "number"}
-        table = TableJudge(codec.check(heldout.data), codec.check(train.data), roles, seed=seed)
-        return lambda drawn, progress: table(
-            drawn.raw if isinstance(drawn, Samples) else drawn, progress=progress
-        )
+        learnt = codec.check(train.data)
+        table = TableJudge(codec.check(heldout.data), learnt, roles, seed=seed)
+
+        def rows(drawn: Any, progress: Progress | None = None) -> list[Figure]:
+            return table(drawn.raw if isinstance(drawn, Samples) else drawn, progress=progress)
+
+        return rows, learnt
     label = next(
         (n for n, spec in model.borders.given.specs.items() if spec["type"] == "class"), None
     )
     # decoded and encoded again: what is judged is what the user gets, rounding included
     states = codec.encode(train.data)
-    known = None if label is None else _classes(model, label, _column(train, label))
     panel = Panel(
         codec.encode(heldout.data),
         states,
         real_labels=None if label is None else _classes(model, label, _column(heldout, label)),
-        train_labels=known,
+        train_labels=None if label is None else _classes(model, label, _column(train, label)),
         kind=model.config.kind,
         seed=seed,
         budget=budget,
     )
 
-    def judged(drawn: Any, progress: Progress) -> list[Figure]:
+    def items(drawn: Any, progress: Progress | None = None) -> list[Figure]:
         if not isinstance(drawn, Samples):
             return panel(drawn, progress=progress)
         asked = None if label is None else _classes(model, label, drawn.given[label])
         return panel(codec.encode(drawn.raw), labels=asked, progress=progress)
 
-    return judged
+    return items, states
 
 
 def _beside(
-    model: Trained,
-    judged: Any,
+    judged: Judged,
+    learnt: Any,
     figures: list[Figure],
     samples: Samples,
-    train: Items,
     seed: int,
     progress: Progress,
 ) -> dict[str, list[Figure]]:
     """The figures of every baseline that applies."""
-    codec = model.borders.codec
-    table = model.config.kind == "table"
-    rows = compare(
-        lambda drawn: judged(drawn, progress=lambda done, total, name: None),
-        samples,
-        codec.check(train.data) if table else codec.encode(train.data),
-        figures=figures,
-        seed=seed,
-        progress=progress,
-    )
+    rows = compare(judged, samples, learnt, figures=figures, seed=seed, progress=progress)
     return {name: found for name, found in rows.items() if name != OURS}
 
 

@@ -66,12 +66,8 @@ class Samples:
             names: of the files of a folder of images; their numbers where None.
         """
         columns = {n: v for n, v in self.given.items() if any(one is not None for one in v)}
-        if names is not None:
-            return self._kind.save(
-                self.raw, out, columns=columns, names=names, origin=self.origin, overwrite=overwrite
-            )
         return self._kind.save(
-            self.raw, out, columns=columns, origin=self.origin, overwrite=overwrite
+            self.raw, out, columns=columns, names=names, origin=self.origin, overwrite=overwrite
         )
 
     def look(self, path: str | pathlib.Path | None = None) -> Any:

@@ -61,6 +61,7 @@ def draw_shard(
     solver: str | None = None,
     grid: str | None = None,
     eta: float | None = None,
+    corrector: str | None = None,
     seed: int = 0,
     batch: int | None = None,
     show: bool | None = None,
@@ -77,13 +78,14 @@ def draw_shard(
     if home.suffix.lower() in FILES or (home.exists() and not home.is_dir()):
         raise ArgumentError(f"{home}: shards are folders inside a folder; name a folder")
     rows = shard_rows(model, count, batch, part, parts)
-    how = {
+    how: dict[str, Any] = {
         "given": given,
         "scale": scale,
         "steps": steps,
         "solver": solver,
         "grid": grid,
         "eta": eta,
+        "corrector": corrector,
         "seed": seed,
         "batch": batch,
     }
@@ -95,20 +97,7 @@ def draw_shard(
             return _found(folder)
         for left in home.glob(f".{folder.name}-draft-*"):  # of a worker that was killed
             shutil.rmtree(left, ignore_errors=True)
-        samples = generate(
-            model,
-            count,
-            given=given,
-            scale=scale,
-            steps=steps,
-            solver=solver,
-            grid=grid,
-            eta=eta,
-            seed=seed,
-            batch=batch,
-            rows=rows,
-            show=show,
-        )
+        samples = generate(model, count, **how, rows=rows, show=show)
         draft = home / f".{folder.name}-draft-{_worker()}"
         try:
             _write(samples, draft, rows)

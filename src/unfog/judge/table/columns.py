@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -157,25 +159,43 @@ def columns_figure(case: TableCase) -> list[Figure]:
     )
     value = _distances(samples, real, _own(n, n))[0]
     again = _distances(samples, real, resampled(n, n, DRAWS, np_rng(case.seed, "columns")))
-    low, high = bootstrap.spread(float(value.mean()), torch.from_numpy(again.mean(1)))
-    floor_low, floor_high = bootstrap.percentile(torch.from_numpy(floors.mean(1)))
     found = _beside(samples, value, floors)
     return [
-        Figure(
-            name="columns",
-            value=float(value.mean()),
-            low=low,
-            high=high,
-            floor=float(floors.mean()),
-            floor_low=floor_low,
-            floor_high=floor_high,
-            better="lower",
-            n=n,
-            unit="mean distance",
-            notes=(sentence(found), *notes),
-            parts=tuple(asdict(column) for column in found),
-        )
+        mean_figure("columns", value, again.mean(1), floors, n, (sentence(found), *notes), found)
     ]
+
+
+def mean_figure(
+    name: str,
+    value: np.ndarray,
+    again: np.ndarray,
+    floors: np.ndarray,
+    n: int,
+    notes: tuple[str, ...],
+    parts: Sequence[Any],
+) -> Figure:
+    """The mean of many distances, with the interval of its resamples and its floor.
+
+    Args:
+        value: (P,) distances.     again: (DRAWS,) their mean when rows are drawn again.
+        floors: (DRAWS, P) of real rows against real rows.     parts: P dataclasses, kept in JSON.
+    """
+    low, high = bootstrap.spread(float(value.mean()), torch.from_numpy(again))
+    floor_low, floor_high = bootstrap.percentile(torch.from_numpy(floors.mean(1)))
+    return Figure(
+        name=name,
+        value=float(value.mean()),
+        low=low,
+        high=high,
+        floor=float(floors.mean()),
+        floor_low=floor_low,
+        floor_high=floor_high,
+        better="lower",
+        n=n,
+        unit="mean distance",
+        notes=notes,
+        parts=tuple(asdict(part) for part in parts),
+    )
 
 
 def sentence(found: list[ColumnDistance]) -> str:

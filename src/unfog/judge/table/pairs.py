@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import torch
 
-from unfog.judge import bootstrap
 from unfog.judge.figure import Figure
 from unfog.judge.states import np_rng
 from unfog.judge.table.case import TableCase, table_metrics
-from unfog.judge.table.columns import dealt, resampled, sides
+from unfog.judge.table.columns import dealt, mean_figure, resampled, sides
 from unfog.judge.table.features import Rows
 
 MOST = 10_000
@@ -142,28 +140,11 @@ def pairs_figure(case: TableCase) -> list[Figure]:
     ready = Associations.of(samples.with_other(real), pairs)
     weights = resampled(n, n, DRAWS, np_rng(case.seed, "pairs"))
     again = np.array([ready.distances(*sides(w)).mean() for w in weights])
-    low, high = bootstrap.spread(float(value.mean()), torch.from_numpy(again))
-    floor_low, floor_high = bootstrap.percentile(torch.from_numpy(floors.mean(1)))
     found = [
         PairDistance(names[i], names[j], float(value[k]), float(floors[:, k].mean()))
         for k, (i, j) in enumerate(pairs)
     ]
-    return [
-        Figure(
-            name="pairs",
-            value=float(value.mean()),
-            low=low,
-            high=high,
-            floor=float(floors.mean()),
-            floor_low=floor_low,
-            floor_high=floor_high,
-            better="lower",
-            n=n,
-            unit="mean distance",
-            notes=(_worst(found), *notes),
-            parts=tuple(asdict(pair) for pair in found),
-        )
-    ]
+    return [mean_figure("pairs", value, again, floors, n, (_worst(found), *notes), found)]
 
 
 def _worst(found: list[PairDistance]) -> str:

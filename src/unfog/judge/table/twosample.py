@@ -11,7 +11,7 @@ from unfog.judge.figure import Figure
 from unfog.judge.states import rng
 from unfog.judge.table.case import TableCase, table_metrics
 from unfog.judge.table.features import Rows
-from unfog.judge.twosample import Auc, area, dealt
+from unfog.judge.twosample import Auc, area, area_figure, dealt
 
 MOST = 5000
 FOLDS = 5
@@ -70,18 +70,4 @@ def tree_auc_figure(case: TableCase) -> list[Figure]:
     floor = case.floor(
         ("c2st_auc", n, samples.names), lambda: tree_auc(other, real, seed=case.seed)
     )
-    return [
-        Figure(
-            name="c2st_auc",
-            value=value.value,
-            low=value.low,
-            high=value.high,
-            floor=floor.value,
-            floor_low=floor.low,
-            floor_high=floor.high,
-            better="floor",
-            n=n,
-            unit="area under the curve",
-            notes=notes,
-        )
-    ]
+    return [area_figure("c2st_auc", value, floor, n, notes)]
