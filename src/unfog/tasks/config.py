@@ -27,6 +27,7 @@ class TrainConfig(Part):
     Attributes:
         known: share of the training rows in which some columns, drawn at random, are known, so that
             the model can fill; tables only.
+        looks: how often watchers look at the run, at even shares of its steps; 0 = never.
     """
 
     steps: int = Field(ge=1)
@@ -45,6 +46,7 @@ class TrainConfig(Part):
     shard: str = Field(default="ddp", pattern="^(ddp|fsdp)$")
     log_every: int = Field(default=20, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
+    looks: int = Field(default=12, ge=0, le=1000)
 
 
 class ReflowConfig(Part):
