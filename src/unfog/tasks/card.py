@@ -12,7 +12,6 @@ from unfog.kinds.splits import PARTS, Splits
 from unfog.model import files
 from unfog.tasks.config import Config
 
-
 PIPELINES = {"image": "unconditional-image-generation"}
 """Hugging Face's name of what a model of a kind does, where there is one."""
 
@@ -33,9 +32,10 @@ def write_card(
     given = ", ".join(config.given) or "nothing"
     notes = [*data.notes, *config.reasons] or ["none"]
     parts = ", ".join(f"{part} {len(getattr(splits, part))}" for part in PARTS)
+    source = "in memory" if data.source is None else pathlib.PurePath(data.source).name
     device = f"{spent:.0f} s on {config.device}"
     facts = {
-        "data": f"{data.source or 'in memory'}; {parts}; {splits.duplicates} exact duplicates",
+        "data": f"{source}; {parts}; {splits.duplicates} exact duplicates",
         "recipe": f"{config.recipe}: path {config.path['name']}, target {config.target['name']}",
         "net": f"{config.net['name']} in the {config.space['name']} space {tuple(config.shape)}",
         "training": f"{t.steps} steps of {t.batch}, {t.precision}, {device}",

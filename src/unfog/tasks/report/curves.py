@@ -28,7 +28,7 @@ def _loss(facts: Facts) -> str:
     if not known:
         return ""
     steps, losses = zip(*known)
-    chart = Chart("training loss", "step", log=min(losses) > 0)
+    chart = Chart("training loss", "step", log=0 < 20 * min(losses) < max(losses))
     chart.line(steps, losses, "loss")
     return figure(
         chart, "Loss while training. It says little about samples: noise levels are drawn at random"
@@ -56,9 +56,8 @@ def _levels(facts: Facts) -> str:
         return ""
     chart = Chart("loss per noise level", "noise level t (0 = data, 1 = noise)")
     for (part, mean), colour in zip(found.means.items(), (FIRST, SECOND)):
-        low, high = (
-            np.subtract(mean, s) for s in (np.array(found.errors[part]) * 2 * q for q in (1, -1))
-        )  # noqa: E501
+        spread = 2 * np.array(found.errors[part])
+        low, high = mean - spread, mean + spread
         chart.band(found.times, low, high, colour)
         chart.line(found.times, mean, part, colour, dots=True)
     return figure(

@@ -86,8 +86,8 @@ def neighbours(model: Trained, samples: Any, train: Any) -> str:
     both = np.concatenate([samples.raw[picked], train.data[index[picked, 0].numpy()]])
     figure = kinds[model.config.kind].look(both, columns=len(picked))
     return (
-        f"<figure>{picture(figure)}<figcaption>Above: of {len(samples)} samples the ten most like a "
-        "copy (nearest to one training item, for how near the next ones are). Below each: that "
+        f"<figure>{picture(figure)}<figcaption>Above: of {len(samples)} samples the ten most like "
+        "a copy (nearest to one training item, for how near the next ones are). Below each: that "
         "item.</figcaption></figure>"
     )
 
@@ -117,7 +117,8 @@ def _rows(samples: Any, train: Any) -> str:
     head = "".join(f"<th>{html.escape(name)}" for name in samples.names)
     return (
         "<p class=note>Each drawn row above the training row nearest to it; what differs is "
-        f"coloured.</p><div class="wide nearest"><table><tr><th>{head}</tr>{''.join(lines)}</table></div>"
+        f"coloured.</p><div class='wide nearest'><table><tr><th>{head}</tr>{''.join(lines)}</table>"
+        "</div>"
     )
 
 

@@ -54,7 +54,8 @@ def answers(facts: Facts) -> list[tuple[str, str, str]]:
     reached = sum(f["at_floor"] for f in quality)
     found = [("Is it good?", "good" if reached == len(quality) else "warn", "")]
     said = f"{reached} of {len(quality)} figures are where real data is against real data."
-    verdict = facts.judged.get("verdict", "")
+    verdict = facts.judged.get("verdict", "").removesuffix(".").rpartition(". ")[2]
+    verdict = verdict and f"{verdict}."  # the last sentence is the advice
     found[0] = (*found[0][:2], f"{said} {verdict}".strip())
     bad = [f for f in copies if not f["at_floor"]]
     words = "; ".join(f["verdict"] for f in (bad or copies)) or "Novelty was not measured."
@@ -93,7 +94,7 @@ def figures(facts: Facts) -> str:
     return (
         f"<p>{judged['count']:,} samples against {text(judged['heldout'])}. Intervals are 95 % "
         "bootstrap; the floor is what real data itself scores against held-out data of the same "
-        "size, so that no model can be asked for more.</p><div class=wide><table><tr><th>figure"
+        "size, so that no model can be asked for more.</p><div class='wide figures'><table><tr><th>figure"
         f"<th>samples<th>floor<th>in words</tr>{''.join(rows)}</table></div>" + _baselines(judged)
     )
 
@@ -136,10 +137,11 @@ def learnt(facts: Facts) -> str:
     model, last = facts.model, (facts.log or [{}])[-1]
     c, t = model.config, model.config.train
     passes = t.steps * t.batch / max(1, len(model.splits.train))
+    parameters = sum(p.numel() for p in model.net.parameters())
     return table(
         {
             "recipe": f"{c.recipe}: path {c.path['name']}, target {c.target['name']}",
-            "net": f"{c.net['name']}, {sum(p.numel() for p in model.net.parameters()):,} parameters",
+            "net": f"{c.net['name']}, {parameters:,} parameters",
             "space": c.space["name"],
             "updates": f"{t.steps:,} of {t.batch} items, {passes:.3g} passes over the data",
             "precision": t.precision,

@@ -34,6 +34,11 @@ details > summary { cursor: pointer; color: var(--quiet) }
 .charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)) }
 figure { margin: 0 } figcaption { color: var(--quiet); font-size: .9rem; margin-top: .3rem }
 .pair { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)) }
-.nearest td.bad { font-weight: 600 }
+.nearest td, .nearest th { white-space: nowrap } .nearest td.bad { font-weight: 600 }
+@media (max-width: 40rem) { .figures tr { display: grid; grid-template-columns: 1fr 1fr;
+    border-bottom: 1px solid var(--rule); padding: .5rem 0 }
+  .figures tr:first-child { display: none } .figures th, .figures td { border: 0; padding: .1rem }
+  .figures th, .figures td:last-child { grid-column: 1 / -1 }
+  .figures td:nth-of-type(2)::before { content: "floor "; color: var(--quiet) } }
 @media print { body { max-width: none } details { display: none } }
 """
