@@ -39,8 +39,13 @@ def report(
     body = [
         sections.heading(facts),
         section("Samples", pair(model, samples, train)),
-        section("Is it good?", sections.figures(facts)),
-        section("Is it new?", curves.clock(facts), neighbours(model, samples, train)),
+        section("Is it good?", sections.quality(facts)),
+        section(
+            "Is it new?",
+            sections.copies(facts),
+            curves.clock(facts),
+            neighbours(model, samples, train),
+        ),
         section("How it learnt", curves.training(facts), sections.learnt(facts)),
         section("What the doctor says", sections.findings(facts)),
         section("Data", sections.data(facts)),

@@ -58,7 +58,7 @@ def answers(facts: Facts) -> list[tuple[str, str, str]]:
     verdict = verdict and f"{verdict}."  # the last sentence is the advice
     found[0] = (*found[0][:2], f"{said} {verdict}".strip())
     bad = [f for f in copies if not f["at_floor"]]
-    words = "; ".join(f["verdict"] for f in (bad or copies)) or "Novelty was not measured."
+    words = (bad or copies or [{"verdict": "Novelty was not measured."}])[0]["verdict"]
     found.append(("Is it new?", "bad" if bad else "good" if copies else "note", words))
     if facts.findings is None:
         found.append(("Is the run sound?", "note", "Not examined; run unfog doctor."))
@@ -73,16 +73,33 @@ def _of_novelty(figure: dict[str, Any]) -> bool:
     return figure["name"].startswith("novelty") or figure["name"] == "closest_record"
 
 
-def figures(facts: Facts) -> str:
-    """All figures with interval, floor and verdict, and the baselines beside them."""
+def quality(facts: Facts) -> str:
+    """How good the samples are, figure by figure, and the baselines beside them."""
     judged = facts.judged
+    return (
+        f"<p>{judged['count']:,} samples against {text(judged['heldout'])}. Intervals are 95 % "
+        "bootstrap; the floor is what real data itself scores against held-out data of the same "
+        "size, so that no model can be asked for more.</p>"
+        + _figures([f for f in judged["figures"] if not _of_novelty(f)])
+        + _baselines(judged)
+    )
+
+
+def copies(facts: Facts) -> str:
+    """How near samples are to training items, figure by figure."""
+    return _figures([f for f in facts.judged["figures"] if _of_novelty(f)])
+
+
+def _figures(shown: list[dict[str, Any]]) -> str:
+    if not shown:
+        return ""
 
     def cell(value: float, low: float, high: float, mark: str = "") -> str:
         span = f"<span class=note>{low:.3g} to {high:.3g}</span>"
         return f"<td class='{mark}'>{value:.3g}<br>{span}"
 
     rows = []
-    for figure in judged["figures"]:
+    for figure in shown:
         mark = "good" if figure["at_floor"] else "warn"
         notes = text("; ".join(figure["notes"]))
         rows.append(
@@ -91,12 +108,8 @@ def figures(facts: Facts) -> str:
             + cell(figure["floor"], figure["floor_low"], figure["floor_high"])
             + f"<td>{text(figure['verdict'])}<br><span class=note>{notes}</span></tr>"
         )
-    return (
-        f"<p>{judged['count']:,} samples against {text(judged['heldout'])}. Intervals are 95 % "
-        "bootstrap; the floor is what real data itself scores against held-out data of the same "
-        "size, so that no model can be asked for more.</p><div class='wide figures'><table><tr><th>figure"
-        f"<th>samples<th>floor<th>in words</tr>{''.join(rows)}</table></div>" + _baselines(judged)
-    )
+    head = "<tr><th>figure<th>samples<th>floor<th>in words</tr>"
+    return f"<div class='wide figures'><table>{head}{''.join(rows)}</table></div>"
 
 
 def _baselines(judged: dict[str, Any]) -> str:
