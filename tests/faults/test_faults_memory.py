@@ -35,7 +35,8 @@ TOTAL = 13
 
 
 def updates(x, net, path, target, coupling, micro):
-    """Losses, times and gradient norms of four updates, and the average after them."""
+    """Losses, times and gradient norms of a few updates, the average after them, the first gradient,
+    and what was said."""
     torch.manual_seed(3)
     given = {"label": {"type": "class", "size": 3}}
     model = Model(nets.make(net[0], given=given, **net[1]), path, target)
@@ -44,13 +45,16 @@ def updates(x, net, path, target, coupling, micro):
         40, TOTAL, 0, lambda i: (each(lambda v: v[torch.from_numpy(i)], x), {"label": labels[i]})
     )
     objective = Objective(Uniform(), weights.make("unit"), coupling, 0.3)
-    seen, said = [], []
+    seen, said, slopes = [], [], None
     for progress in train(
-        model, batches, adamw(model, lr=2e-3), objective, Constant(), horizon=Horizon(4), seed=0, ema=ema, micro=micro
+        model, batches, adamw(model, lr=2e-3), objective, Constant(), horizon=Horizon(3), seed=0, ema=ema, micro=micro
     ):  # fmt: skip
         seen.append(torch.cat([progress.losses, progress.times, torch.tensor([progress.gradient])]))
         said += progress.said
-    return torch.stack(seen), torch.cat([v.flatten() for v in ema.tensors().values()]), said
+        if slopes is None:
+            slopes = torch.cat([p.grad.flatten() for p in model.parameters() if p.grad is not None])
+    average = torch.cat([v.flatten() for v in ema.tensors().values()])
+    return torch.stack(seen), average, slopes, said
 
 
 draw = torch.Generator().manual_seed(1)
@@ -74,26 +78,25 @@ CASES = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_update_in_pieces_is_the_update_of_the_batch(name):
-    """Asked for, and after memory ran out in the middle of the second piece."""
-    whole, average, _ = updates(*CASES[name], None)
-    for micro in (5, 1):
-        pieces, other, said = updates(*CASES[name], micro)
-        assert said == []
-        assert torch.allclose(whole, pieces, rtol=1e-5, atol=1e-5)
-        assert torch.allclose(average, other, atol=1e-5)
-    with arm("train.rows@4-=oom"):
-        pieces, other, said = updates(*CASES[name], None)
-    assert [text.split(";")[0] for text in said] == [
+    """Asked for, and after memory ran out: first at the whole, then at the larger pieces."""
+    whole, average, slopes, _ = updates(*CASES[name], None)
+    asked = updates(*CASES[name], 1 if name == "numbers" else 5)
+    with arm("train.rows@5-=oom"):
+        cut = updates(*CASES[name], None)
+    assert asked[3] == []
+    assert [text.split(";")[0] for text in cut[3]] == [
         "step 1: memory did not hold 13 items at once",
-        "step 1: memory did not hold 6 items at once",
+        "step 1: memory did not hold 5 items at once",
     ]
-    assert torch.allclose(whole, pieces, rtol=1e-5, atol=1e-5)
-    assert torch.allclose(average, other, atol=1e-5)
+    for seen, other, gradient, _ in (asked, cut):
+        assert torch.allclose(gradient, slopes, atol=1e-5 * float(slopes.abs().max()))
+        assert torch.allclose(whole, seen, rtol=1e-5, atol=1e-5)
+        assert torch.allclose(average, other, atol=1e-4)  # Adam makes large what is nearly nothing
 
 
 def test_one_piece_is_bit_equal():
-    whole, average, _ = updates(*CASES["numbers"], None)
-    same, other, _ = updates(*CASES["numbers"], TOTAL)
+    whole, average, *_ = updates(*CASES["numbers"], None)
+    same, other, *_ = updates(*CASES["numbers"], TOTAL)
     assert torch.equal(whole, same)
     assert torch.equal(average, other)
 
@@ -167,12 +170,12 @@ from unfog.cli import run
 import unfog.tasks.fit, torch.utils.tensorboard
 import torch._dynamo, matplotlib.pyplot, scipy.stats
 out = sys.argv[1]
-np.save(out + "/x.npy", np.random.default_rng(0).normal(size=(600, 64)).astype(np.float32))
+np.save(out + "/x.npy", np.random.default_rng(0).normal(size=(600, 8)).astype(np.float32))
 held = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 more = held + int(sys.argv[2]) * 10**6
 resource.setrlimit(resource.RLIMIT_AS, (more, more))
-sys.exit(run(["fit", out + "/x.npy", "-o", out + "/run", "--steps", "4", "--batch", "4096",
-              "--set", "net=mlp", "--set", "net.width=256", "--set", "net.depth=6"]))
+sys.exit(run(["fit", out + "/x.npy", "-o", out + "/run", "--steps", "4", "--batch", "65536",
+              "--set", "net=mlp", "--set", "net.width=64", "--set", "net.depth=3"]))
 """
 
 
@@ -183,12 +186,12 @@ def test_real_memory_that_runs_out_is_halved_until_it_fits(tmp_path):
     import subprocess
 
     done = subprocess.run(
-        [sys.executable, "-c", LIMITED, str(tmp_path), "160"],
+        [sys.executable, "-c", LIMITED, str(tmp_path), "300"],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
-    assert "memory did not hold 4096 items at once" in done.stderr
+    assert "memory did not hold 65536 items at once" in done.stderr
     micro = json.loads((tmp_path / "run" / "config.json").read_text())["train"]["micro"]
-    assert 1 <= micro <= 2048
+    assert 1 <= micro <= 32768

@@ -171,7 +171,7 @@ def learn(
                 Horizon(facts["steps"]),
                 found.step,
                 facts["seconds"],
-                facts["pending"],
+                [float(loss) for loss in facts["pending"]],
                 min(known, default=None),
             )
             if "rescue" in facts:
@@ -191,7 +191,7 @@ def learn(
             micro=course.micro,
             seconds=course.seconds(),
             steps=course.horizon.steps,
-            pending=course.pending,
+            pending=[loss if math.isfinite(loss) else str(loss) for loss in course.pending],
         )
         world.wait()  # whoever ends first may end the others: not while the chief writes
 
