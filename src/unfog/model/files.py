@@ -14,6 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from unfog.errors import ResourceError, RunError
+from unfog.failpoints import at
 
 MANIFEST = "manifest.json"
 
@@ -24,6 +25,7 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(content)
+            at("file.write")
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -32,6 +32,7 @@ class TrainConfig(Part):
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
+    micro: int | None = Field(default=None, ge=1)
     lr: float = Field(gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
@@ -149,6 +150,14 @@ def parse(content: Any, source: str) -> Config:
         raise RunError(
             f"{source} does not fit: {complaint(error)}; the file was altered"
         ) from error
+
+
+def resolved(content: dict[str, Any]) -> Config:
+    """The configuration of this content. Raises ArgumentError for what a user asked wrongly."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ArgumentError(f"the configuration does not fit: {complaint(error)}") from error
 
 
 def override(content: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

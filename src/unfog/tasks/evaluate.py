@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import DataError
+from unfog.failpoints import at
 from unfog.judge import Figure, Panel
 from unfog.judge.baselines import OURS, compare, verdict
 from unfog.judge.table import TableJudge
@@ -128,6 +129,7 @@ def evaluate(
             seed=seed,
             show=show,
         )
+    at("evaluate.judge")
     with bar("judging", 1, show=show) as line:
         judged, learnt = _judge(model, heldout, train, seed, budget)
         tell = _part(line, 0.0, 0.5 if baselines else 1.0)

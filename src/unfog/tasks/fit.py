@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from unfog.errors import ArgumentError
+from unfog.failpoints import at
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import device_of
-from unfog.tasks.config import Config, override, seconds
+from unfog.tasks.config import Config, override, resolved, seconds
 from unfog.tasks.learn import learn
+from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
 from unfog.tasks.prepare import Prepared, encoded, prepare, reread
@@ -26,9 +28,12 @@ from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, together
 
 BUDGET = "5m"
+FREE = ("train.micro",)
+"""Settings that a run may be resumed with another value of: they change no update."""
 
 
 @together
+@released
 def fit(
     source: Any = None,
     *,
@@ -96,16 +101,21 @@ def fit(
         folder = pathlib.Path(out)
     if not dry_run:
         world.lead(lambda: runfolder.claim(folder, resume=resume, overwrite=overwrite))
+        world.lead(lambda: hold(folder))
     planned = None
     if resume:
+        free = {key: value for key, value in (settings or {}).items() if key in FREE}
+        settings = {key: value for key, value in (settings or {}).items() if key not in FREE}
         prepared = _again(folder, source)
         _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
+        prepared = prepared.with_config(resolved(override(prepared.config.to_json(), free)))
         note(f"resuming {folder}", quiet=quiet)
     else:
         if source is None:
             raise ArgumentError(
                 "fit needs a source: a folder, a file, an array or a list of images"
             )
+        at("fit.prepare")
         prepared = prepare(
             source,
             kind=kind,
@@ -133,6 +143,7 @@ def fit(
         for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
         _read_alike(prepared, world)
+        at("fit.plan")
         prepared = _as_chief(plan(prepared, used, wishes), world)
         planned = time.monotonic()
         facts = prepared.config.plan

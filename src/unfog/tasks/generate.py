@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from unfog.errors import ArgumentError, ResourceError
+from unfog.errors import ArgumentError, ResourceError, out_of_memory
+from unfog.failpoints import at
 from unfog.guide.cfg import cfg
 from unfog.maths.states import State, each
 from unfog.sample.loop import sample
@@ -150,7 +151,9 @@ def generate(
                         at * how.steps + step * width
                     ),
                 )
-            except (torch.OutOfMemoryError, MemoryError) as error:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
                 if stop - done == 1:
                     raise ResourceError("not enough memory for a single sample") from error
                 size = max(1, (stop - done) // 2)
@@ -202,6 +205,7 @@ def _draw(
         corrector=how.corrector,
     )
     for number, step in enumerate(steps, 1):
+        at("sample.step", number)
         x_t = step.x
         tell(number)
     back = model.borders.space.back(x_t)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import pathlib
 import signal
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import Stopped
+from unfog.failpoints import at
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, lead
@@ -41,6 +43,7 @@ from unfog.train.loop import Progress, train
 from unfog.train.optim import adamw
 from unfog.train.parallel import shard, whole
 from unfog.train.plan import Pace
+from unfog.train.rescue import Rescue
 from unfog.train.schedule import Horizon
 
 
@@ -106,6 +109,7 @@ class Course:
         start: the step it goes on from.     spent: seconds of training before that.
         worked: processor seconds before that.
         pending: losses since the last log line, so that a resumed run logs the same means.
+        micro: rows of a batch at once, at most.
     """
 
     horizon: Horizon
@@ -113,6 +117,7 @@ class Course:
     spent: float = 0.0
     pending: list[float] = field(default_factory=list)
     worked: float = 0.0
+    micro: int | None = None
     begun: float = field(default_factory=time.monotonic)
     clocked: float = field(default_factory=time.process_time)
 
@@ -158,7 +163,8 @@ def learn(
     )
     objective = build_objective(config)
     memory = importance(objective.times)
-    course = Course(Horizon(config.train.steps))
+    rescue = Rescue(model, ema, optimiser, memory)
+    course = Course(Horizon(config.train.steps), micro=config.train.micro)
     looks = Looks(folder, watchers_of(prepared), config.train.looks)
     if begun is not None:
         course.begun = begun
@@ -169,14 +175,18 @@ def learn(
             note(f"note: {text}", quiet=quiet)
         if found is not None:
             facts = checkpoint.restore(found, model, ema, optimiser, memory)
+            known = [m for m in (facts.get("micro"), config.train.micro) if m is not None]
             course = Course(
                 Horizon(facts["steps"]),
                 found.step,
                 facts["seconds"],
-                facts["pending"],
+                [float(loss) for loss in facts["pending"]],
                 facts.get("processor", facts["seconds"]),
+                min(known, default=None),
             )
             looks.restore(facts.get("looks", {}))
+            if "rescue" in facts:
+                rescue.load(facts["rescue"], checkpoint.good(found), found.folder)
 
     def save(step: int) -> None:
         checkpoint.save(
@@ -186,11 +196,14 @@ def learn(
             ema,
             optimiser,
             memory,
+            good=rescue.good if step < course.horizon.steps else None,
             write=world.chief,
+            rescue=rescue.facts(),
+            micro=course.micro,
             seconds=course.seconds(),
             processor=course.processor(),
             steps=course.horizon.steps,
-            pending=course.pending,
+            pending=[loss if math.isfinite(loss) else str(loss) for loss in course.pending],
             looks=looks.facts(),
         )
         world.wait()  # whoever ends first may end the others: not while the chief writes
@@ -212,6 +225,8 @@ def learn(
         clip=config.train.clip,
         world=world,
         memory=memory,
+        rescue=rescue,
+        micro=course.micro,
     )
     log = Log(folder, after=course.start) if world.chief else None
     world.lead(lambda: looks.begin(course.start))
@@ -234,12 +249,15 @@ def learn(
     torch.set_num_threads(min(config.train.threads, threads(world)))
     try:
         with signals() as asked, bar("learning", 1.0, show=show) as line:
-            _follow(loop, course, pace, config, log, line, save, asked, world, looks, look)
+            _follow(
+                loop, course, pace, config, log, line, save, asked, world, looks, look, quiet=quiet
+            )
     finally:
         if log is not None:
             log.close()
         torch.set_num_threads(before)
-    done = config.train.model_copy(update={"steps": course.horizon.steps})
+    reached = {"steps": course.horizon.steps, "micro": course.micro}
+    done = config.train.model_copy(update=reached)
     averaged = together()
     wish = world.lead(looks.wish)
     if wish is not None:
@@ -266,6 +284,8 @@ def _follow(
     world: World,
     looks: Looks,
     look: Callable[[int], str | None],
+    *,
+    quiet: bool,
 ) -> None:
     """Log, look and save now and then, and stop when asked: any process may be, all do."""
     launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
@@ -274,9 +294,13 @@ def _follow(
     for progress in loop:
         loss = float(progress.loss)
         course.pending.append(loss)
-        smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
+        course.micro = progress.micro
+        for text in progress.said if world.chief else ():
+            note(f"note: {text}", quiet=quiet)
+        if math.isfinite(loss):
+            smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
         now = time.monotonic()
-        moved = pace is not None and pace.check(progress.step, now)
+        moved = (pace is not None and pace.check(progress.step, now)) or bool(progress.said)
         if launcher is not None and os.getppid() != launcher:
             asked.append(signal.SIGTERM)  # nobody is left who could end this process
         late = now - saved > config.train.checkpoint_seconds
@@ -293,7 +317,8 @@ def _follow(
             if log is not None:
                 _write(log, progress, course, loss, speed)
             course.pending.clear()
-            line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
+            said = "no loss yet" if smooth is None else f"loss {smooth:.4f}"
+            line.to(progress.step / horizon.steps, f"{said}  {speed:.0f} items/s")
         if stop:
             save(progress.step)
             _stop(stop, progress.step, horizon.steps)
@@ -311,6 +336,8 @@ def _write(log: Log, progress: Progress, course: Course, loss: float, speed: flo
         lr=progress.rate,
         gradient=progress.gradient,
         skipped=progress.skipped,
+        halvings=progress.halvings,
+        **({"said": " ".join(progress.said)} if progress.said else {}),
         items_per_second=round(speed, 1),
         steps=course.horizon.steps,
         seconds=round(course.seconds(), 2),
@@ -328,29 +355,32 @@ def _stop(number: int, step: int, steps: int) -> None:
 def signals() -> Iterator[list[int]]:
     """Ctrl-C and SIGTERM are noted: the loop stops after its step; a later one at once.
 
-    Within a second it is the same request: a scheduler signals a process and its launcher, which
-    passes it on.
+    Among several processes, within a second it is the same request: a scheduler signals a process
+    and its launcher, which passes it on.
     """
     asked: list[int] = []
     first = 0.0
+    same = 1.0 if here().size > 1 else 0.1
+    before: dict[int, Any] = {}
 
     def noted(number: int, frame: FrameType | None) -> None:
         nonlocal first
-        if asked and time.monotonic() - first > 1:
+        if asked and time.monotonic() - first > same:
+            if callable(before.get(number)):
+                before[number](number, frame)
             raise KeyboardInterrupt
         if not asked:
             first = time.monotonic()
             asked.append(number)
 
-    before = {}
     with contextlib.suppress(ValueError):  # not the main thread: the caller's handlers stay
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, noted)
     try:
         yield asked
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for known, handler in before.items():
+            signal.signal(known, handler)
 
 
 def finish(
@@ -366,6 +396,7 @@ def finish(
 
     def write() -> None:
         files.write_json(folder / "config.json", config.to_json())  # with the steps as they came
+        at("finish.between")
         files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
         write_card(folder, config, prepared.splits, spent)
         files.write_manifest(folder, list(runfolder.READ))

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError
@@ -31,7 +30,7 @@ from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
 from unfog.tasks.assemble import build_objective, build_sampling, build_schedule
-from unfog.tasks.config import Config, TrainConfig, complaint, override
+from unfog.tasks.config import Config, TrainConfig, override, resolved
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 
@@ -133,10 +132,7 @@ def prepare(
         described["out_channels"] = target.parts * content["shape"][0]
     specs = cond.specs | _augment_spec(room, content["train"]["augment"], given)
     content["net"] = _net(content["net"], described, specs)
-    try:
-        config = Config.model_validate(content)
-    except ValidationError as error:
-        raise ArgumentError(f"the configuration does not fit: {complaint(error)}") from error
+    config = resolved(content)
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)

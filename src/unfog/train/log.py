@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import pathlib
 import warnings
 from typing import Any
 
+from unfog.errors import ResourceError
+from unfog.failpoints import at
 from unfog.model.files import write_bytes
 
 
@@ -29,17 +32,36 @@ class Log:
     def write(self, step: int, **values: Any) -> None:
         """One line. Numbers that JSON can't say (nan, inf) become their names."""
         line = {"step": step, **{name: _plain(value) for name, value in values.items()}}
-        self._file.write(json.dumps(line, allow_nan=False) + "\n")
-        self._file.flush()
+        try:
+            at("log.write")
+            self._file.write(json.dumps(line, allow_nan=False) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise ResourceError(
+                f"could not write {self.path} ({error.strerror}); what was saved before is intact: "
+                "free some disk space, and go on with --resume"
+            ) from error
         if self._board is not None:
+            self._show(self._board, step, values)
+
+    def _show(self, board: Any, step: int, values: dict[str, Any]) -> None:
+        try:
+            at("board.write")
             for name, value in values.items():
                 if isinstance(value, (int, float)) and math.isfinite(value):
-                    self._board.add_scalar(name, value, step)
+                    board.add_scalar(name, value, step)
+        except Exception as error:  # as in `_board`
+            self._board = None
+            _off(error)
 
     def close(self) -> None:
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk has been said; a cut-off line is dropped
+            self._file.close()
         if self._board is not None:
-            self._board.close()
+            try:
+                self._board.close()
+            except Exception as error:  # as in `_board`
+                _off(error)
 
 
 def _plain(value: Any) -> Any:
@@ -56,8 +78,12 @@ def _board(folder: pathlib.Path) -> Any:
 
         return SummaryWriter(str(folder))
     except Exception as error:  # company only: no fault of TensorBoard's may stop a training
-        warnings.warn(f"TensorBoard events are off: {error}", stacklevel=2)
+        _off(error)
         return None
+
+
+def _off(error: Exception) -> None:
+    warnings.warn(f"TensorBoard events are off: {error}", stacklevel=3)
 
 
 def read(path: pathlib.Path) -> list[dict[str, Any]]:
