@@ -234,7 +234,7 @@ def learn(
         sight = Sight(step, share, course.seconds(), together(), prepared, folder)
         if world.lead(lambda: looks.look(sight)) is not None:
             course.horizon.steps = step
-        looks.done = step
+        looks.passed(step)
         if log is not None and not sharded:
             log.histograms(step, model)
         course.looked = sum(looks.took)
@@ -246,7 +246,7 @@ def learn(
             look(step)
         if snapshots is not None and snapshots.due(step, course.horizon.steps):
             world.lead(lambda: snapshots.take(step))
-            snapshots.done = step
+            snapshots.passed(step)
 
     before = torch.get_num_threads()
     torch.set_num_threads(min(config.train.threads, threads(world)))

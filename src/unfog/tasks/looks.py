@@ -90,7 +90,8 @@ class Looks:
     watcher that fails is dropped with a note: no fault of it may end a night's training.
 
     Args:
-        done: the step of the last look.     strict: a watcher's fault is raised.
+        done: the step of the last look.     taken: looks so far.
+        strict: a watcher's fault is raised.
         tell: told (step, watcher's name, what it saw).
     """
 
@@ -98,6 +99,7 @@ class Looks:
     watchers: list[Watcher]
     count: int
     done: int = 0
+    taken: int = 0
     strict: bool = field(default_factory=lambda: bool(os.environ.get(STRICT)))
     quiet: bool = False
     tell: Callable[[int, str, Seen], None] | None = None
@@ -108,11 +110,13 @@ class Looks:
 
     def due(self, step: int, steps: int) -> bool:
         """Whether a look comes after this update: the last one always, none twice."""
-        return bool(self.watchers) and even(self.count, self.done, step, steps)
+        if not self.watchers or self.count == 0:
+            return False
+        return even(self.count - self.taken, self.done, step, steps)
 
     def look(self, sight: Sight) -> str | None:
         """Let every watcher look; returns why the run should end now, if it should."""
-        self.done = sight.step
+        self.passed(sight.step)
         begun = time.monotonic()
         for watcher in list(self.watchers):
             try:
@@ -121,6 +125,11 @@ class Looks:
                 self._drop(watcher, error)
         self.took.append(time.monotonic() - begun)
         return self.stop
+
+    def passed(self, step: int) -> None:
+        """A look at this step is over, here or in another process."""
+        self.taken += step > self.done
+        self.done = step
 
     def _one(self, watcher: Watcher, sight: Sight) -> None:
         seen = watcher.look(sight)
@@ -155,7 +164,7 @@ class Looks:
         """Seconds that the looks to come will take, as far as those behind tell."""
         if not self.took or not self.watchers or step >= steps:
             return 0.0
-        left = self.count - self.count * step // steps
+        left = max(1, self.count - self.taken)
         return (left - 1) * sum(self.took) / len(self.took) + max(self.took)
 
     def wish(self) -> tuple[str, str] | None:
@@ -186,11 +195,12 @@ class Looks:
     def facts(self) -> dict[str, Any]:
         """For the checkpoint."""
         watchers = {w.name: w.facts() for w in self.watchers}
-        return {"done": self.done, "kept": self.kept_at, "watchers": watchers}
+        told = {"done": self.done, "taken": self.taken, "kept": self.kept_at}
+        return {**told, "watchers": watchers}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """Go on from a checkpoint's facts; lines of looks.jsonl after it come again."""
-        self.done = facts.get("done", 0)
+        self.done, self.taken = facts.get("done", 0), facts.get("taken", 0)
         self.kept_at = dict(facts.get("kept", {}))
         known = facts.get("watchers", {})
         for watcher in self.watchers:
@@ -206,16 +216,16 @@ class Looks:
                 path.unlink()
 
 
-def even(count: int, done: int, step: int, steps: int) -> bool:
-    """Whether one of `count` even shares of the steps ends here: the last always, none twice.
+def even(left: int, done: int, step: int, steps: int) -> bool:
+    """Whether the next of `left` looks at even distances comes after this step: one at the last
+    always, none twice. Where the number of steps moves, what is left is spread anew.
 
     Args:
         done: the step of the one before.
     """
-    if count == 0 or step <= done:
+    if left <= 0 and step < steps:
         return False
-    before = count * min(done, steps) // steps
-    return step >= steps or count * step // steps > before
+    return step > done and (step >= steps or (step - done) * left >= steps - done)
 
 
 def seen(folder: pathlib.Path, name: str) -> list[dict[str, Any]]:

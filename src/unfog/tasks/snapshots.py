@@ -26,13 +26,15 @@ class Snapshots:
     """Writes both averages of a run now and then, at even shares of its steps.
 
     Args:
-        run: the run folder.     count: how many.     done: the step of the last one.
+        run: the run folder.     count: how many.
+        done: the step of the last one.     taken: how many there are.
     """
 
     run: pathlib.Path
     averages: Averages[Model]
     count: int
     done: int = 0
+    taken: int = 0
 
     @property
     def home(self) -> pathlib.Path:
@@ -40,7 +42,11 @@ class Snapshots:
 
     def due(self, step: int, steps: int) -> bool:
         """Whether a snapshot comes after this update: the last one always."""
-        return even(self.count, self.done, step, steps)
+        return even(self.count - self.taken, self.done, step, steps)
+
+    def passed(self, step: int) -> None:
+        """A snapshot of this step is there, written by this or another process."""
+        self.done, self.taken = step, self.taken + 1
 
     def take(self, step: int) -> None:
         """Store both averages."""
@@ -70,7 +76,7 @@ class Snapshots:
             if at > step:
                 path.unlink()
             else:
-                self.done = max(self.done, at)
+                self.passed(at)
 
     def finish(self) -> None:
         """Write the index and the manifest that make the snapshots whole."""
