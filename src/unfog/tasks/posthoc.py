@@ -21,7 +21,7 @@ from unfog.train.log import read as read_log
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
-FAR = 0.2
+FAR = 0.3
 """Distance of the profiles beyond which the average is another than was asked for."""
 
 
