@@ -17,21 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unfog.errors import Stopped
+from unfog.errors import ArgumentError, Stopped
 from unfog.failpoints import at
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, lead
 from unfog.model import files
-from unfog.model.ema import Ema
+from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
 from unfog.tasks.config import Config
-from unfog.tasks.looks import Looks, Sight, watchers_of
+from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
 from unfog.tasks.prepare import AUGMENT, Prepared
 from unfog.tasks.show import bar, note
+from unfog.tasks.snapshots import Snapshots
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
@@ -110,6 +111,7 @@ class Course:
         worked: processor seconds before that.
         pending: losses since the last log line, so that a resumed run logs the same means.
         micro: rows of a batch at once, at most.
+        looked: seconds of looks, of this part.
     """
 
     horizon: Horizon
@@ -120,6 +122,7 @@ class Course:
     micro: int | None = None
     begun: float = field(default_factory=time.monotonic)
     clocked: float = field(default_factory=time.process_time)
+    looked: float = 0.0
 
     def processor(self) -> float:
         """Processor seconds of training so far, of this process's threads together."""
@@ -153,8 +156,14 @@ def learn(
     model = build_model(config).to(device)
     if prepared.start is not None:
         files.fill_module(model, prepared.start, folder)
-    ema = Ema(model, config.train.ema)
     sharded = config.train.shard == "fsdp" and world.size > 1
+    ema: Ema[Model] = Ema(model, config.train.ema)
+    snapshots = None
+    if config.train.snapshots:
+        if sharded:
+            raise ArgumentError("snapshots need whole weights: leave them out, or use shard=ddp")
+        ema = averages = Averages(model, config.train.ema)
+        snapshots = Snapshots(folder, averages, config.train.snapshots)
     if sharded:
         shard(model, world)
         shard(ema.model, world)
@@ -165,7 +174,7 @@ def learn(
     memory = importance(objective.times)
     rescue = Rescue(model, ema, optimiser, memory)
     course = Course(Horizon(config.train.steps), micro=config.train.micro)
-    looks = Looks(folder, watchers_of(prepared), config.train.looks)
+    looks = Looks(folder, watchers_of(prepared), config.train.looks, quiet=quiet)
     if begun is not None:
         course.begun = begun
     if resume:
@@ -187,8 +196,12 @@ def learn(
             looks.restore(facts.get("looks", {}))
             if "rescue" in facts:
                 rescue.load(facts["rescue"], checkpoint.good(found), found.folder)
+            if snapshots is not None:
+                snapshots.restore(found.step)
 
     def save(step: int) -> None:
+        if snapshots is not None:
+            world.lead(lambda: snapshots.save(step))
         checkpoint.save(
             folder,
             step,
@@ -212,6 +225,7 @@ def learn(
     if config.train.budget is not None and world.chief:
         left = max(1.0, config.train.budget - course.spent)
         pace = Pace(course.horizon, left, course.begun, course.start)
+        pace.ahead = config.plan.get("looking", {}).get("last", 0.0)
     loop = train(
         model,
         batches_of(prepared),
@@ -231,6 +245,12 @@ def learn(
     log = Log(folder, after=course.start) if world.chief else None
     world.lead(lambda: looks.begin(course.start))
 
+    def tell(step: int, name: str, seen: Seen) -> None:
+        if log is not None:
+            log.show(step, name, seen.facts, seen.picture)
+
+    looks.tell = tell
+
     def together() -> Model:
         if not sharded:
             return ema.model
@@ -238,19 +258,31 @@ def learn(
         alone.load_state_dict(whole(ema.tensors()))
         return alone.eval().requires_grad_(False)
 
-    def look(step: int) -> str | None:
-        model = together()
-        sight = Sight(step, step / course.horizon.steps, course.seconds(), model, prepared, folder)
-        stop: str | None = world.lead(lambda: looks.look(sight))
-        looks.done = step
-        return stop
+    def look(step: int) -> None:
+        share = step / course.horizon.steps
+        sight = Sight(step, share, course.seconds(), together(), prepared, folder)
+        if world.lead(lambda: looks.look(sight)) is not None:
+            course.horizon.steps = step
+        looks.passed(step)
+        if log is not None and not sharded:
+            log.histograms(step, model)
+        course.looked = sum(looks.took)
+        if pace is not None:
+            pace.aside, pace.ahead = course.looked, looks.ahead(step, course.horizon.steps)
+
+    def after(step: int) -> None:
+        if looks.due(step, course.horizon.steps):
+            look(step)
+        if snapshots is not None and snapshots.due(step, course.horizon.steps):
+            world.lead(lambda: snapshots.take(step))
+            snapshots.passed(step)
 
     before = torch.get_num_threads()
     torch.set_num_threads(min(config.train.threads, threads(world)))
     try:
         with signals() as asked, bar("learning", 1.0, show=show) as line:
             _follow(
-                loop, course, pace, config, log, line, save, asked, world, looks, look, quiet=quiet
+                loop, course, pace, config, log, line, save, asked, world, looks, after, quiet=quiet
             )
     finally:
         if log is not None:
@@ -268,6 +300,8 @@ def learn(
     config = config.model_copy(update={"train": done})
     if conclude is not None:
         config = conclude(averaged, config)
+    if snapshots is not None:
+        world.lead(snapshots.finish)
     prepared = prepared.with_config(config)
     return finish(folder, prepared, averaged, device, course.seconds(), world)
 
@@ -283,7 +317,7 @@ def _follow(
     asked: list[int],
     world: World,
     looks: Looks,
-    look: Callable[[int], str | None],
+    after: Callable[[int], None],
     *,
     quiet: bool,
 ) -> None:
@@ -310,15 +344,18 @@ def _follow(
             late and world.chief,
             horizon.steps if world.chief else 0,
         )
-        if looks.due(progress.step, horizon.steps) and look(progress.step) is not None:
-            horizon.steps = progress.step
+        trained = now - course.begun - course.looked
+        after(progress.step)
         if changed or progress.step % every == 0 or progress.step == horizon.steps:
-            speed = (progress.step - course.start) * config.train.batch / (now - course.begun)
+            speed = (progress.step - course.start) * config.train.batch / trained
             if log is not None:
-                _write(log, progress, course, loss, speed)
+                ahead = looks.ahead(progress.step, horizon.steps)
+                left = ahead + (horizon.steps - progress.step) * config.train.batch / speed
+                _write(log, progress, course, loss, speed, left)
             course.pending.clear()
             said = "no loss yet" if smooth is None else f"loss {smooth:.4f}"
-            line.to(progress.step / horizon.steps, f"{said}  {speed:.0f} items/s")
+            said = f"{said}  {speed:.0f} items/s{_held(looks)}"
+            line.to(progress.step / horizon.steps, said)
         if stop:
             save(progress.step)
             _stop(stop, progress.step, horizon.steps)
@@ -328,7 +365,15 @@ def _follow(
     save(horizon.steps)
 
 
-def _write(log: Log, progress: Progress, course: Course, loss: float, speed: float) -> None:
+def _held(looks: Looks) -> str:
+    """The last look's held-out loss, for the progress line."""
+    mean = looks.latest.get("heldout", {}).get("validation_mean")
+    return "" if mean is None else f"  held-out {mean:.4f}"
+
+
+def _write(
+    log: Log, progress: Progress, course: Course, loss: float, speed: float, left: float
+) -> None:
     log.write(
         progress.step,
         loss=sum(course.pending) / len(course.pending),
@@ -342,6 +387,7 @@ def _write(log: Log, progress: Progress, course: Course, loss: float, speed: flo
         steps=course.horizon.steps,
         seconds=round(course.seconds(), 2),
         cpu_seconds=round(course.processor(), 2),
+        left=round(left, 1),
     )
 
 
