@@ -1,0 +1,127 @@
+"""A measurement: what was seen of the data, through what, and how noisily."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unfog.errors import ArgumentError, ShapeError
+from unfog.maths.paths import Affine
+from unfog.maths.product import Product
+
+State = Any
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """y = A(back(x)) + noise · N(0, 1).
+
+    Args:
+        y: (B, *M), or (1, *M) for all samples.
+        operator: A, data -> (B, *M), differentiable; see `operators`.
+        noise: standard deviation of y's error, in y's units: a number, or a tensor that broadcasts
+            to y.
+        back: state -> data, differentiable: `space.back` in latents. Of a padded state it must
+            also take the padding out, for example `lambda x: path.project(x, mask)`.
+        spread: standard deviation of the state's data, of which some methods make a guess of what
+            is still uncertain.
+    """
+
+    y: Tensor
+    operator: Callable[[Any], Tensor]
+    noise: float | Tensor = 0.0
+    back: Callable[[Any], Any] | None = None
+    spread: float = 1.0
+
+    def __post_init__(self) -> None:
+        noise = torch.as_tensor(self.noise)
+        if not bool(((noise >= 0) & noise.isfinite()).all()):
+            raise ArgumentError(f"noise is a standard deviation, finite and >= 0; got {self.noise}")
+        if not bool(self.y.isfinite().all()):
+            raise ArgumentError(
+                f"y has {int((~self.y.isfinite()).sum())} entries that are NaN or infinite; leave "
+                "out what was not seen by a mask"
+            )
+        if not (self.spread > 0 and math.isfinite(self.spread)):
+            raise ArgumentError(f"spread is a positive number; got {self.spread}")
+
+    @property
+    def linear(self) -> bool:
+        """Whether A says so of itself; `back` is taken as linear."""
+        return bool(getattr(self.operator, "linear", False))
+
+    def see(self, x: State) -> Tensor:
+        """A(back(x)), (B, M). Raises ShapeError where that is not of y's shape."""
+        seen = self.operator(x if self.back is None else self.back(x))
+        if seen.shape[1:] != self.y.shape[1:] or len(self.y) not in (1, len(seen)):
+            raise ShapeError(
+                f"the operator gives {tuple(seen.shape)}, y has shape {tuple(self.y.shape)}; a "
+                "y for all samples has 1 in front"
+            )
+        return seen.reshape(len(seen), -1)
+
+    def missing(self, seen: Tensor) -> Tensor:
+        """y - seen, (B, M)."""
+        return self.y.reshape(len(self.y), -1).to(seen) - seen
+
+    def variance(self, seen: Tensor) -> Tensor:
+        """noise^2, broadcasts to (B, M)."""
+        noise = torch.as_tensor(self.noise).to(seen)
+        if not noise.ndim:
+            return noise.square().expand(1, seen.shape[1])
+        return noise.expand(len(self.y), *self.y.shape[1:]).reshape(len(self.y), -1).square()
+
+    def push(self, x: State, direction: State) -> Tensor:
+        """How A(back(x)) changes along a direction of the state, (B, M)."""
+        pushed: Tensor = torch.func.jvp(self.see, (x,), (direction,))[1]
+        return pushed
+
+    def log_prob(self, x: State, extra: Tensor | float = 0.0) -> Tensor:
+        """log N(y; A(back(x)), noise^2 + extra), (B,) in nats."""
+        seen = self.see(x)
+        variance = self.variance(seen) + extra
+        missing = self.missing(seen)
+        each = missing.square() / variance + (2 * math.pi * variance).log()
+        return -each.sum(1) / 2
+
+    def left(self, path: Any, t: Tensor) -> Tensor:
+        """Var[x | x_t] if the data were white with this spread: ΠGDM's r_t^2, shape of t."""
+        clock = path.clock if isinstance(path, Product) else path
+        if not isinstance(clock, Affine):
+            raise ArgumentError(
+                f"a measurement needs a path with Gaussian noise; got {type(path).__name__}"
+            )
+        alpha, sigma = clock.alpha(t), clock.sigma(t)
+        total = sigma.square() + (alpha * self.spread).square()
+        return (sigma * self.spread).square() / total
+
+
+def conjugate(
+    apply: Callable[[Tensor], Tensor], b: Tensor, iterations: int, tolerance: float = 1e-6
+) -> Tensor:
+    """Solve apply(v) = b for every sample on its own, by conjugate gradients from 0; (B, M).
+
+    A sample stops at the tolerance, and where apply is not positive definite along the way.
+
+    Ref: Hestenes & Stiefel 1952.
+    """
+    v, r = torch.zeros_like(b), b
+    p, size = r, r.square().sum(1)
+    enough = tolerance**2 * size
+    for _ in range(iterations):
+        image = apply(p)
+        curve = (p * image).sum(1)
+        going = (size > enough) & (curve > 0)
+        if not bool(going.any()):
+            break
+        step = torch.where(going, size / curve.where(going, 1.0), 0.0)[:, None]
+        v, r = v + step * p, r - step * image
+        now = torch.where(going, r.square().sum(1), 0.0)
+        p = r + torch.where(going, now / size.where(going, 1.0), 0.0)[:, None] * p
+        size = now
+    return v
