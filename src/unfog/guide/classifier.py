@@ -61,9 +61,9 @@ def classifier(
         said = _tried(path, x_t, t, log_prob)
 
         def guided(member: Any, value: Tensor, move: Tensor | None, log: Tensor | None) -> Tensor:
-            if not isinstance(member, Masking):
+            if move is not None:
                 return value + scale * move
-            tilted = value.log() + scale * log
+            tilted = value.log() + (0 if log is None else scale * log)
             return torch.softmax(tilted.masked_fill(value == 0, -torch.inf), -1)
 
         return fieldwise(path, guided, x_hat, moves, said)

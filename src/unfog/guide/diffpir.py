@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement
+from unfog.guide.operators import transposed
 from unfog.guide.pigdm import inverted, moved
 from unfog.guide.tilt import check_path
 from unfog.maths.affine import Affine, as_time
@@ -32,7 +32,9 @@ def diffpir(
     iterations: int = 20,
     rounds: int = 4,
 ) -> Callable[..., Any]:
-    """argmin_x |y - A x|^2 / noise^2 + |x - x_hat|^2 / r^2,  r = strength sigma / alpha.
+    """Towards a measurement without any derivative of the net: the nearest data that explains it.
+
+        argmin_x |y - A x|^2 / noise^2 + |x - x_hat|^2 / r^2,     r = strength sigma / alpha
 
     No derivative of the net: a step costs one call, as without guidance. An approximation, since
     it takes the prediction's error as white and independent of what was seen; its samples spread
@@ -40,7 +42,7 @@ def diffpir(
 
     Args:
         strength: more = nearer to the measurement; only its product with the noise matters.
-        iterations: of conjugate gradients.     rounds: of Gauss-Newton, for an A that is not linear.
+        iterations: of conjugate gradients.     rounds: of Gauss-Newton, for a curved A.
     Raises: ArgumentError on paths of angles or rotations. Categories are not moved by it.
     """
     check_path(path, "a measurement")
@@ -56,12 +58,12 @@ def diffpir(
         trust = (strength * clock.sigma(at) / clock.alpha(at)).square().reshape(-1, 1).to(seen)
         x = x_hat
         for _ in range(1 if measurement.linear else rounds):
-            seen, pull = torch.func.vjp(measurement.see, x)
+            seen, pull = transposed(measurement.see, x)
             since = fieldwise(path, _since, x, x_hat)
             missing = measurement.missing(seen) + measurement.push(x, since)
             v = inverted(measurement, x, missing, trust, iterations)
             way = fieldwise(
-                path, lambda m, value: value if isinstance(m, Affine) else None, pull(v)[0]
+                path, lambda m, value: value if isinstance(m, Affine) else None, pull(v)
             )
             x = moved(path, x_hat, way)
         return x

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError, ShapeError
+from unfog.guide.operators import transposed
 from unfog.maths.paths import Affine
 from unfog.maths.product import Product
 from unfog.maths.randomness import BatchRng
@@ -98,7 +99,7 @@ class Measurement:
         Ref: Bekas et al. 2007, An Estimator for the Diagonal of a Matrix.
         """
         x = each(lambda value: value.detach(), x)
-        seen, pull = torch.func.vjp(self.see, x)
+        seen, pull = transposed(self.see, x)
         rows = seen.shape[1]
         if rows <= 64:
             probes = torch.eye(rows).to(seen)
@@ -107,7 +108,7 @@ class Measurement:
         total = torch.zeros_like(seen)
         for probe in probes:
             v = probe.expand_as(seen).contiguous()
-            total += v * self.push(x, pull(v)[0])
+            total += v * self.push(x, pull(v))
         return total.clamp_min(0) if rows <= 64 else (total / PROBES).clamp_min(0)
 
     def left(self, path: Any, t: Tensor) -> Tensor:

@@ -11,9 +11,8 @@ from torch import Tensor
 from unfog.errors import ArgumentError
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement, conjugate
-from unfog.guide.pigdm import moved
+from unfog.guide.pigdm import moved, still
 from unfog.guide.tilt import Edge, check_path, leaves, spread_out
-from unfog.maths.affine import Affine
 from unfog.maths.product import fieldwise
 
 
@@ -30,7 +29,10 @@ def mmps(
     iterations: int = 5,
     most: float = 50.0,
 ) -> Callable[..., Any]:
-    """x_hat + V A' (noise^2 + A V A')^-1 (y - A x_hat),  V = Cov[x | x_t] = (sigma^2/alpha) dx_hat/dx_t.
+    """Towards a measurement, with the covariance of the prediction's error by the net's derivative.
+
+        x_hat + V A' (noise^2 + A V A')^-1 (y - A x_hat)
+        V = Cov[x | x_t] = (sigma^2 / alpha) dx_hat / dx_t
 
     Exact for Gaussian data and linear A once the iterations suffice (as many as y has entries). Of
     a curved A the derivative at x_hat is used. A step costs one call, and one backward pass per
@@ -59,13 +61,9 @@ def mmps(
             return spread_out(path, x_t, list(grads), t)
 
         def apply(v: Tensor) -> Tensor:
-            move = fieldwise(
-                path,
-                lambda member, value, way: way if isinstance(member, Affine) else value * 0,
-                fixed,
-                back(v),
+            return measurement.variance(v) * v + measurement.push(
+                fixed, still(path, fixed, back(v))
             )
-            return measurement.variance(v) * v + measurement.push(fixed, move)
 
         v = conjugate(apply, measurement.missing(seen.detach()), iterations)
         return moved(path, fixed, back(v))

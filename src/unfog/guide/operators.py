@@ -36,8 +36,13 @@ class Operator:
 
     def adjoint(self, y: Tensor, like: Any) -> Any:
         """A' y, of `like`'s shape: <A x, y> = <x, A' y>; of a curved A its derivative at `like`."""
-        _, pull = torch.func.vjp(self, like)
-        return pull(y)[0]
+        return transposed(self, like)[1](y)
+
+
+def transposed(see: Callable[[Any], Tensor], x: Any) -> tuple[Tensor, Callable[[Tensor], Any]]:
+    """see(x), and v -> the transpose of its derivative at x times v."""
+    seen, pull = torch.func.vjp(see, x)[:2]
+    return seen, lambda v: pull(v)[0]
 
 
 def _axes(axes: tuple[int, ...] | None, x: Tensor) -> tuple[int, ...]:

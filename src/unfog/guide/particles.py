@@ -46,7 +46,7 @@ class Swarm:
     """All particles after a step.
 
     Attributes:
-        x: (G · K, *D) states at t, group after group.     x_hat: the predictions that were moved to.
+        x: (G · K, *D) states at t, group after group.     x_hat: what was moved to.
         t: the time reached.     log_weight: (G, K) float64, not normalised.
         ess: (G,) effective number of particles, 1 to K, before any resampling at t.
     """

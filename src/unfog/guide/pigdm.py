@@ -10,6 +10,7 @@ from torch import Tensor
 
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement, conjugate
+from unfog.guide.operators import transposed
 from unfog.guide.tilt import Edge, check_path, leaves, spread_out
 from unfog.maths.product import fieldwise
 
@@ -17,6 +18,13 @@ from unfog.maths.product import fieldwise
 def moved(path: Any, x_hat: Any, move: Any) -> Any:
     """x_hat with the moves of its continuous fields added."""
     return fieldwise(path, lambda _, value, way: value if way is None else value + way, x_hat, move)
+
+
+def still(path: Any, x_hat: Any, move: Any) -> Any:
+    """The move of every field, 0 where there is none."""
+    return fieldwise(
+        path, lambda _, value, way: torch.zeros_like(value) if way is None else way, x_hat, move
+    )
 
 
 @guides.add(
@@ -31,7 +39,9 @@ def pigdm(
     *,
     iterations: int = 20,
 ) -> Callable[..., Any]:
-    """x_hat + V A' (noise^2 + r^2 A A')^-1 (y - A x_hat), r^2 a guess of Cov[x | x_t] as a number.
+    """Towards a measurement, with one derivative of the net and a white guess of its error.
+
+        x_hat + V A' (noise^2 + r^2 A A')^-1 (y - A x_hat),     r^2 a guess of Cov[x | x_t]
 
     V is the covariance by the net's derivative, as in `mmps`, but only once: a step costs one call
     and one backward pass. Exact where the data is Gaussian and white with the measurement's spread.
@@ -62,10 +72,10 @@ def inverted(
     measurement: Measurement, x: Any, missing: Tensor, white: Tensor, iterations: int
 ) -> Tensor:
     """(noise^2 / white + A A')^-1 missing, (B, M), with A's derivative at x."""
-    _, pull = torch.func.vjp(measurement.see, x)
+    _, pull = transposed(measurement.see, x)
     ratio = measurement.variance(missing) / white
 
     def apply(v: Tensor) -> Tensor:
-        return ratio * v + measurement.push(x, pull(v)[0])
+        return ratio * v + measurement.push(x, pull(v))
 
     return conjugate(apply, missing, iterations)

@@ -30,7 +30,7 @@ def projected(
 ) -> Callable[..., Any]:
     """Guidance across the conditional prediction: the part along it, which saturates, is reduced.
 
-        x_hat = c + (scale - 1) (d_across + parallel d_along),     d = c - u, not longer than longest
+        x_hat = c + (scale - 1) (d_across + parallel d_along),     d = c - u, |d| <= longest
 
     The paper's momentum is left out: a predictor has no memory of earlier steps. Fields of
     categories are guided as by `cfg`.
