@@ -14,7 +14,7 @@ from unfog.guide import (
     compose,
     diffpir,
     dps,
-    measured,
+    likelihood,
     mmps,
     particles,
     pigdm,
@@ -252,7 +252,7 @@ def test_a_measured_field_informs_the_other(method):
 def test_particles_of_a_dict_have_the_posterior():
     m = Measurement(torch.tensor([[1.5]], dtype=F64), Field("a"), 0.4)
     cut = grids.make("angle")(LINEAR, 100)
-    walk = Steer(paired, PAIR, measured(m, PAIR))
+    walk = Steer(paired, PAIR, likelihood(m, PAIR))
     *_, last = particles(walk, pair_state(400 * 32), cut, size=32, rng=BatchRng(2))
     truth = evidence(JOINT, E1, 1.5, 0.4)
     share = torch.softmax(last.log_weight, 1).flatten() / 400
@@ -322,7 +322,7 @@ def test_groups_of_particles_do_not_depend_on_their_company():
     walk = Steer(
         Gaussian(JOINT.mean.float(), JOINT.cov.float()).predictor(LINEAR),
         LINEAR,
-        measured(m, LINEAR),
+        likelihood(m, LINEAR),
     )
 
     def picked(indices):
@@ -351,7 +351,7 @@ def test_refusals_say_what_to_do():
         with pytest.raises(ArgumentError, match="on a path of Torus"):
             make()
     with pytest.raises(ArgumentError, match="noise > 0"):
-        measured(Measurement(torch.zeros(1, 1), Mean(), 0.0), LINEAR)
+        likelihood(Measurement(torch.zeros(1, 1), Mean(), 0.0), LINEAR)
     with pytest.raises(ShapeError, match=r"the operator gives \(3,\), y has shape \(1, 1\)"):
         mmps(predict, LINEAR, m)(torch.zeros(3, 2, dtype=F64), T)
     with pytest.raises(ArgumentError, match="NaN"):

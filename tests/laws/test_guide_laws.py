@@ -23,7 +23,7 @@ from unfog.guide import (
     dps,
     fill,
     guides,
-    measured,
+    likelihood,
     mmps,
     never,
     particles,
@@ -256,7 +256,7 @@ def test_an_exact_classifier_gives_the_component(path):
 @pytest.mark.parametrize("pull", [0.0, 1.0])
 def test_particles_have_the_posteriors_mean_and_covariance(pull):
     """64 particles; of the covariance's error 2.5 % are the 200 ancestral steps' own."""
-    walk = Steer(FREE, LINEAR, measured(measurement(PRIOR), LINEAR), pull)
+    walk = Steer(FREE, LINEAR, likelihood(measurement(PRIOR), LINEAR), pull)
     last = walked(lambda cut: walk, LINEAR, groups=400, size=64, steps=200)
     # all particles with their weights, so that the law isn't about the noise of picking one
     share = torch.softmax(last.log_weight, 1).flatten() / 400
@@ -274,7 +274,7 @@ def test_particles_have_the_posteriors_mean_and_covariance(pull):
 
 def test_the_error_falls_with_the_number_of_particles():
     truth = posterior(PRIOR)
-    walk = Steer(FREE, LINEAR, measured(measurement(PRIOR), LINEAR), 0.0)
+    walk = Steer(FREE, LINEAR, likelihood(measurement(PRIOR), LINEAR), 0.0)
     off = []
     for size in (1, 4, 16):
         last = walked(lambda cut: walk, LINEAR, groups=2000, size=size, steps=50)
@@ -300,7 +300,7 @@ def test_a_mixtures_posterior_has_both_modes_in_their_shares():
     walk = Steer(
         mixture.predictor(LINEAR),
         LINEAR,
-        measured(Measurement(y, operator, noise, spread=0.7), LINEAR),
+        likelihood(Measurement(y, operator, noise, spread=0.7), LINEAR),
     )
     cut = grids.make("angle")(LINEAR, 60)
     x = LINEAR.prior(torch.empty(1500 * 32, 2, dtype=F64), rng=BatchRng(5))

@@ -16,7 +16,7 @@ from unfog.guide.pigdm import pigdm
 from unfog.guide.projected import projected
 from unfog.guide.rescaled import rescaled
 from unfog.guide.reward import reward
-from unfog.guide.steer import Steer, measured
+from unfog.guide.steer import Steer, likelihood
 
 __all__ = [
     "Hold",
@@ -32,7 +32,7 @@ __all__ = [
     "dps",
     "fill",
     "guides",
-    "measured",
+    "likelihood",
     "mmps",
     "never",
     "operators",

@@ -13,7 +13,7 @@ from unfog.errors import ArgumentError
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement
 from unfog.guide.pigdm import moved, still
-from unfog.guide.tilt import Edge, check_path, leaves, spread_out
+from unfog.guide.tilt import MOST, Edge, check_path, leaves, spread_out
 from unfog.maths.affine import Affine
 from unfog.maths.product import fieldwise
 from unfog.maths.states import each, expand
@@ -29,6 +29,7 @@ def dps(
     measurement: Measurement,
     *,
     scale: float = 1.0,
+    most: float = MOST,
 ) -> Callable[..., Any]:
     """Towards a measurement down the gradient of its error r, for any differentiable A.
 
@@ -46,7 +47,7 @@ def dps(
     check_path(path, "a measurement")
     if not (scale >= 0 and math.isfinite(scale)):
         raise ArgumentError(f"a guidance scale is a finite number >= 0; got {scale}")
-    edge = Edge(path)
+    edge = Edge(path, most)
 
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
         if scale == 0:

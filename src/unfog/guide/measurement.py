@@ -147,3 +147,38 @@ def conjugate(
         p = r + torch.where(going, now / size.where(going, 1.0), 0.0)[:, None] * p
         size = now
     return v
+
+
+def krylov(
+    apply: Callable[[Tensor], tuple[Tensor, State]], b: Tensor, iterations: int
+) -> tuple[Tensor, list[State]]:
+    """Minimise |b - M v| over v in the span of b, M b, M^2 b …, for every sample on its own.
+
+    Unlike conjugate gradients it asks nothing of M: the derivative of a trained net is neither
+    symmetric nor positive, and M v never becomes longer than b.
+
+    Args:
+        apply: v -> (M v, anything linear in v that the caller wants combined as v is).
+    Returns: coefficients (B, k), and the k things to combine.
+    Ref: Saad & Schultz 1986, GMRES.
+    """
+    basis: list[Tensor] = []
+    images: list[Tensor] = []
+    kept: list[State] = []
+    v = b
+    for _ in range(min(iterations, b.shape[1])):
+        for _ in range(2):  # twice is enough for orthogonality to rounding
+            for q in basis:
+                v = v - (q * v).sum(1, keepdim=True) * q
+        size = torch.linalg.vector_norm(v, dim=1, keepdim=True)
+        basis.append(torch.where(size > 0, v / size.where(size > 0, 1.0), 0.0))
+        image, thing = apply(basis[-1])
+        images.append(image)
+        kept.append(thing)
+        v = image
+    wide = torch.stack(images, -1).double()  # (B, M, k)
+    gram = wide.mT @ wide
+    ridge = 1e-12 * gram.diagonal(dim1=-2, dim2=-1).sum(-1) + torch.finfo(torch.float64).tiny
+    gram = gram + ridge[:, None, None] * torch.eye(gram.shape[-1]).to(gram)
+    right = (wide.mT @ b.double()[..., None])[..., 0]
+    return torch.linalg.solve(gram, right).to(b), kept

@@ -10,10 +10,11 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError
 from unfog.guide.cfg import guides
-from unfog.guide.measurement import Measurement, conjugate
-from unfog.guide.pigdm import moved, still
-from unfog.guide.tilt import Edge, check_path, leaves, spread_out
+from unfog.guide.measurement import Measurement, krylov
+from unfog.guide.pigdm import still
+from unfog.guide.tilt import MOST, Edge, check_path, leaves, spread_out
 from unfog.maths.product import fieldwise
+from unfog.maths.states import each, expand
 
 
 @guides.add(
@@ -27,7 +28,7 @@ def mmps(
     measurement: Measurement,
     *,
     iterations: int = 5,
-    most: float = 50.0,
+    most: float = MOST,
 ) -> Callable[..., Any]:
     """Towards a measurement, with the covariance of the prediction's error by the net's derivative.
 
@@ -39,7 +40,7 @@ def mmps(
     iteration.
 
     Args:
-        iterations: of conjugate gradients.
+        iterations: of GMRES.
         most: above this sigma / alpha the guide looks as if it were there, see `Edge`.
     Raises: ArgumentError on paths of angles or rotations. Categories are not moved by it.
     """
@@ -56,16 +57,14 @@ def mmps(
             seen = measurement.see(x_hat)
         fixed = fieldwise(path, lambda _, value: value.detach(), x_hat)
 
-        def back(v: Tensor) -> Any:
+        def apply(v: Tensor) -> tuple[Tensor, Any]:
             grads = torch.autograd.grad(seen, numbers, v, retain_graph=True)
-            return spread_out(path, x_t, list(grads), t)
+            way = still(path, fixed, spread_out(path, x_t, list(grads), t))
+            return measurement.variance(v) * v + measurement.push(fixed, way), way
 
-        def apply(v: Tensor) -> Tensor:
-            return measurement.variance(v) * v + measurement.push(
-                fixed, still(path, fixed, back(v))
-            )
-
-        v = conjugate(apply, measurement.missing(seen.detach()), iterations)
-        return moved(path, fixed, back(v))
+        shares, ways = krylov(apply, measurement.missing(seen.detach()), iterations)
+        for share, way in zip(shares.unbind(1), ways):
+            fixed = each(lambda value, w, c=share: value + expand(c, w) * w, fixed, way)
+        return fixed
 
     return predict

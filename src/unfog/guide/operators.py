@@ -62,15 +62,14 @@ class Mask(Operator):
     """Only some entries are seen; the others read 0.
 
     Args:
-        keep: of a sample's shape, or (B, …), or a left-aligned part of these; 1 = seen.
+        keep: 1 = seen; of a sample's shape or a left-aligned part of it, or with the batch in front of
+            all axes.
     """
 
     keep: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        keep = self.keep
-        if keep.shape[:1] != x.shape[:1] or keep.ndim > x.ndim:
-            keep = keep[None]
+        keep = self.keep if self.keep.ndim == x.ndim else self.keep[None]
         try:
             return x * expand(keep.to(x), x)
         except RuntimeError as error:

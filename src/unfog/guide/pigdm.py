@@ -11,7 +11,7 @@ from torch import Tensor
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement, conjugate
 from unfog.guide.operators import transposed
-from unfog.guide.tilt import Edge, check_path, leaves, spread_out
+from unfog.guide.tilt import MOST, Edge, check_path, leaves, spread_out
 from unfog.maths.product import fieldwise
 
 
@@ -38,6 +38,7 @@ def pigdm(
     measurement: Measurement,
     *,
     iterations: int = 20,
+    most: float = MOST,
 ) -> Callable[..., Any]:
     """Towards a measurement, with one derivative of the net and a white guess of its error.
 
@@ -51,7 +52,7 @@ def pigdm(
     Raises: ArgumentError on paths of angles or rotations. Categories are not moved by it.
     """
     check_path(path, "a measurement")
-    edge = Edge(path)
+    edge = Edge(path, most)
 
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
         x_t, t, s = edge(x_t, t, s)

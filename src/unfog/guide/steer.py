@@ -85,7 +85,7 @@ class Steer:
         return x_s, torch.stack(parts).sum(0) - log
 
 
-def measured(measurement: Measurement, path: Any) -> Potential:
+def likelihood(measurement: Measurement, path: Any) -> Potential:
     """log N(y; A x_hat, noise^2 + r_t^2 diag A A'), r_t a white guess of x_hat's error: exact at 0.
 
     Raises: ArgumentError without noise: then no particle fits, and mmps or Hold is the method.
