@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,8 @@ from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
+
+Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def generate(
     batch: int | None = None,
     first: int = 0,
     rows: range | None = None,
+    guide: Bend | None = None,
     show: bool | None = None,
 ) -> Samples:
     """Draw `count` samples.
@@ -116,6 +120,7 @@ def generate(
         batch: how many at once; chosen by size where None.
         rows: which of the `count` to give back; all where None. They come out bit-equal to those
             of a call for all, since whole batches are computed.
+        guide: (predictor, range of rows) -> predictor, on top of `scale`; see `unfog.guide`.
     """
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
@@ -147,6 +152,7 @@ def generate(
                     cut,
                     scale,
                     seed,
+                    None if guide is None else lambda p, at=done, to=stop: guide(p, range(at, to)),
                     lambda step, at=done - begun, width=stop - done: line.to(
                         at * how.steps + step * width
                     ),
@@ -181,6 +187,7 @@ def _draw(
     cut: Tensor,
     scale: float,
     seed: int,
+    guide: Any,
     tell: Any,
 ) -> State:
     device = model.device
@@ -194,6 +201,8 @@ def _draw(
     predict = model.net.bind(cond, rng=streams[0])
     if cond is not None:
         predict = cfg(predict, model.net.bind(None, rng=streams[1]), scale=scale)
+    if guide is not None:
+        predict = guide(predict)
     steps = sample(
         predict,
         model.net.path,
