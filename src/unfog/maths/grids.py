@@ -128,3 +128,25 @@ class LogSnr(Grid):
         high = self.highest(path, self.sigma_max)
         levels = torch.linspace(math.log(high), math.log(min(self.sigma_min, high)), steps + 1)[:-1]
         return torch.cat([path.time_at(levels), torch.zeros(1, dtype=torch.float64)])
+
+
+@grids.add("quantile", reference="the law of times of Esser et al. 2024, sec. 3.1, inverted")
+@dataclass(frozen=True)
+class Quantile(Grid):
+    """Times at even quantiles of a logit-normal law: steps lie where training drew its times.
+
+    Args:
+        location, scale: of log(t / (1 - t)).
+    """
+
+    location: float = 0.0
+    scale: float = 1.0
+
+    def cut(self, path: Affine, u: Tensor) -> Tensor:
+        # the law has no mass beyond `start`, and both its ends are set exactly afterwards
+        first = torch.tensor(self.start, dtype=torch.float64).logit()
+        most = torch.special.ndtr((first - self.location) / self.scale)
+        return torch.sigmoid(self.location + self.scale * torch.special.ndtri(most * (1 - u)))
+
+
+from unfog.maths import rising  # noqa: E402, F401  (its members enter the registry)

@@ -80,12 +80,12 @@ def slopes(
     lead = clock(path)
     start, span = _ruler(lead, t, s, tableau)
     x_hat = predict(x_t, t, s) if first is None else first
-    found = [fieldwise(path, _slope(lead, t, tableau), x_t, x_hat)]
+    found = [fieldwise(path, slope_at(lead, t, tableau), x_t, x_hat)]
     for node, row in zip(tableau.nodes[1:], tableau.rows):
         place = start + node * span
         at = time(lead, torch.acos(place) if tableau.cosine else place)
         reached = fieldwise(path, _reached(t, at, row, span), x_t, *found)
-        found.append(fieldwise(path, _slope(lead, at, tableau), reached, predict(reached, at)))
+        found.append(fieldwise(path, slope_at(lead, at, tableau), reached, predict(reached, at)))
     return x_hat, found
 
 
@@ -125,7 +125,7 @@ def _ruler(lead: Affine, t: Tensor, s: Tensor, tableau: Tableau) -> tuple[Tensor
     return start, end - start
 
 
-def _slope(lead: Affine, t: Tensor, tableau: Tableau) -> Callable[..., Any]:
+def slope_at(lead: Affine, t: Tensor, tableau: Tableau) -> Callable[..., Any]:
     """d n / d ruler of every field."""
 
     def slope(member: Any, state: Any, x_hat: Any) -> Any:
