@@ -104,7 +104,9 @@ class Restart(Rising):
         turn = next((i for i in inside if level[i] <= self.low), inside[-1])
         top = min(math.atan(self.high), float(path.angle(cut[0])))
         share = torch.linspace(0, 1, self.within + 1, dtype=torch.float64)
-        again = path.time_at_angle(torch.lerp(torch.tensor(top).double(), path.angle(cut[turn]), share))
+        again = path.time_at_angle(
+            torch.lerp(torch.tensor(top).double(), path.angle(cut[turn]), share)
+        )
         again[-1] = cut[turn]
         pieces = [cut[: turn + 1], *[again] * self.repeats, cut[turn + 1 :]]
         return torch.cat(pieces)

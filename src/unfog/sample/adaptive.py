@@ -93,8 +93,7 @@ def adapt(
         found.append(fieldwise(path, slope_at(ruler, s, PAIR), ahead, x_ahead))
         away = _error(path, found, aim - u, mask) / tol
         good = (away <= 1) & under_way
-        x_t = each(lambda new, old: _rows(good, new, old), ahead, x_t)
-        x_hat = each(lambda new, old: _rows(good, new, old), x_ahead, x_hat)
+        x_t, x_hat = _taken(good, ahead, x_t), _taken(good, x_ahead, x_hat)
         t, u = torch.where(good, s, t), torch.where(good, aim, u)
         factor = SAFETY * away.clamp_min(1e-12).pow(-1 / ORDER)
         h = h * torch.where(good, factor.clamp(SHRINK, GROW), factor.clamp(SHRINK, 1.0))
@@ -109,7 +108,7 @@ def adapt(
 
 
 def _error(path: Any, found: list[Any], span: Tensor, mask: Any) -> Tensor:
-    """Root mean square difference of the pair's two results over a sample's affine entries, (B,)."""
+    """Root mean square difference of the pair's results over a sample's affine entries, (B,)."""
 
     def squared(member: Any, *parts: Any) -> Any:
         if not isinstance(member, Affine):
@@ -124,5 +123,6 @@ def _error(path: Any, found: list[Any], span: Tensor, mask: Any) -> Tensor:
     return torch.stack(means).amax(0).sqrt().to(span)
 
 
-def _rows(good: Tensor, new: Tensor, old: Tensor) -> Tensor:
-    return torch.where(expand(good, new), new, old)
+def _taken(good: Tensor, new: Any, old: Any) -> Any:
+    """The new rows where `good`, the old ones elsewhere."""
+    return each(lambda one, other: torch.where(expand(good, one), one, other), new, old)

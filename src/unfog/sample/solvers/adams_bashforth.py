@@ -79,7 +79,7 @@ class AdamsBashforth:
         if self.order > 3 and len(seen.times) < self.order and then > 0:
             _, found = slopes(predict, path, x_t, t, s, CLASSICAL, x_hat)
             return stepped(path, x_t, x_hat, t, s, CLASSICAL, found), seen
-        starting = self.order <= 3 and 1 < len(seen.times) and len(past.times) < self.order
+        starting = self.order <= 3 and len(seen.times) > 1 and len(past.times) < self.order
 
         def turn(member: Any, state: Any, *known: Any) -> Any:
             if not isinstance(member, Affine):

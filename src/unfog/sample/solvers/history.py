@@ -93,6 +93,4 @@ def weighted(shares: Sequence[float], values: Sequence[Tensor]) -> Tensor:
 
 def _carried(before: float, here: float, end: float) -> float:
     """How a shift of the last trusted prediction acts on the next one."""
-    return (
-        math.sin(end) * math.sin(before - here) / (math.sin(before) * math.sin(here - end))
-    )
+    return math.sin(end) * math.sin(before - here) / (math.sin(before) * math.sin(here - end))
