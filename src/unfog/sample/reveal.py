@@ -130,9 +130,7 @@ class OrderedProduct(Product):
         mask: Any = None,
     ) -> dict[str, Tensor]:
         """Every other field moves by itself; the arguments are those of `Product.move`."""
-        discrete: dict[str, Masking] = {
-            name: p for name, p in self.fields.items() if isinstance(p, Masking)
-        }
+        discrete = {n: path for n, path in self.fields.items() if isinstance(path, Masking)}
         others = {name: p for name, p in self.fields.items() if name not in discrete}
         real = {name: None if mask is None else mask.get(name) for name in self.fields}
         moved: dict[str, Tensor] = {}

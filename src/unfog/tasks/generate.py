@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError, ResourceError
 from unfog.guide.cfg import cfg
-from unfog.maths.rising import descents
+from unfog.maths.grids import descents
 from unfog.maths.states import State, each
 from unfog.sample.adaptive import adapt
 from unfog.sample.loop import sample
