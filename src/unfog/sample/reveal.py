@@ -130,12 +130,17 @@ class OrderedProduct(Product):
         mask: Any = None,
     ) -> dict[str, Tensor]:
         """Every other field moves by itself; the arguments are those of `Product.move`."""
-        discrete = {n: path for n, path in self.fields.items() if isinstance(path, Masking)}
+        discrete: dict[str, Masking] = {}
+        for name, path in self.fields.items():
+            if isinstance(path, Masking):
+                discrete[name] = path
         others = {name: p for name, p in self.fields.items() if name not in discrete}
         real = {name: None if mask is None else mask.get(name) for name in self.fields}
         moved: dict[str, Tensor] = {}
-        for name, path in others.items():
-            moved[name] = path.move(x_t[name], x_hat[name], t, s, eta=eta, rng=rng, mask=real[name])
+        for name, other in others.items():
+            moved[name] = other.move(
+                x_t[name], x_hat[name], t, s, eta=eta, rng=rng, mask=real[name]
+            )
         moved |= _decide(self.reveal, discrete, x_t, x_hat, t, s, eta, rng, real)
         return {name: moved[name] for name in self.fields}
 
