@@ -21,6 +21,7 @@ REGISTRIES = {
     "schedules": "unfog.train.schedule",
     "solvers": "unfog.sample.solvers",
     "correctors": "unfog.sample.correctors",
+    "reveals": "unfog.sample.reveal",
     "guides": "unfog.guide",
     "metrics": "unfog.judge",
     "table_metrics": "unfog.judge",

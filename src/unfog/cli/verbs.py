@@ -196,6 +196,8 @@ def sample(
     grid: str | None = None,
     eta: float | None = None,
     corrector: str | None = None,
+    reveal: str | None = None,
+    tol: float | None = None,
     seed: int = 0,
     batch: int | None = None,
     shard: str | None = None,
@@ -222,13 +224,17 @@ def sample(
     steps
         Sampling steps.
     solver
-        See `unfog solvers`.
+        See `unfog solvers`; options after a colon: --solver unipc:order=4
     grid
-        See `unfog grids`.
+        See `unfog grids`; churn and restart are grids: --grid restart:low=0.1,high=1
     eta
         Share of fresh noise, 0 deterministic, 1 ancestral.
     corrector
         See `unfog correctors`; none switches the run's own off.
+    reveal
+        In which order masked categories are revealed; see `unfog reveals`.
+    tol
+        In place of --steps and --solver: error of a step, 1e-3 say; steps choose their length.
     seed
         Sample i depends on seed and i only.
     batch
@@ -258,6 +264,8 @@ def sample(
         "grid": grid,
         "eta": eta,
         "corrector": corrector,
+        "reveal": reveal,
+        "tol": tol,
         "seed": seed,
         "batch": batch,
     }

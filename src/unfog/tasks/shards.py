@@ -64,6 +64,8 @@ def draw_shard(
     grid: str | None = None,
     eta: float | None = None,
     corrector: str | None = None,
+    reveal: str | None = None,
+    tol: float | None = None,
     seed: int = 0,
     batch: int | None = None,
     show: bool | None = None,
@@ -88,6 +90,7 @@ def draw_shard(
         "grid": grid,
         "eta": eta,
         "corrector": corrector,
+        **{name: value for name, value in (("reveal", reveal), ("tol", tol)) if value is not None},
         "seed": seed,
         "batch": batch,
     }
