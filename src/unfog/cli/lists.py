@@ -22,6 +22,7 @@ REGISTRIES = {
     "solvers": "unfog.sample.solvers",
     "correctors": "unfog.sample.correctors",
     "guides": "unfog.guide",
+    "operators": "unfog.guide",
     "metrics": "unfog.judge",
     "table_metrics": "unfog.judge",
     "baselines": "unfog.judge",
