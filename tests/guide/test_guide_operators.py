@@ -22,14 +22,14 @@ G = torch.Generator().manual_seed(0)
 SHAPE = (2, 6, 8)  # channels, height, width
 KERNEL = torch.rand(3, 5, generator=G, dtype=F64)
 MEMBERS = {
-    "mask": Mask((torch.rand(SHAPE, generator=G) < 0.5)),
-    "mask of places": Mask((torch.rand(2, generator=G) < 0.5)),
+    "mask": Mask(torch.rand(SHAPE, generator=G) < 0.5),
+    "mask of places": Mask(torch.rand(2, generator=G) < 0.5),
     "blur": Blur(0.8),
     "blur, given": Blur(kernel=KERNEL),
     "blur, one axis": Blur(1.0, axes=(2,)),
     "downsample": Downsample(2),
     "fourier": Fourier(),
-    "fourier, some": Fourier((torch.rand(6, 8, generator=G) < 0.4)),
+    "fourier, some": Fourier(torch.rand(6, 8, generator=G) < 0.4),
     "magnitude": Magnitude(),
     "matrix": Matrix(torch.randn(5, 96, generator=G, dtype=F64)),
     "sum": Sum(),

@@ -368,16 +368,9 @@ def test_refusals_say_what_to_do():
                 rng=BatchRng(0),
             )
         )
+    impossible = Steer(predict, LINEAR, lambda x, t: x[:, 0] * 0 - torch.inf, 0.0)
+    x, cut = torch.zeros(4, 2, dtype=F64), LinearGrid()(LINEAR, 2)
     with pytest.raises(DataError, match="weight 0"):
-        impossible = Steer(predict, LINEAR, lambda x, t: x[:, 0] * 0 - torch.inf, 0.0)
-        list(
-            particles(
-                impossible,
-                torch.zeros(4, 2, dtype=F64),
-                LinearGrid()(LINEAR, 2),
-                size=4,
-                rng=BatchRng(0),
-            )
-        )
+        list(particles(impossible, x, cut, size=4, rng=BatchRng(0)))
     with pytest.raises(ShapeError, match="does not fit"):
         Mask(torch.ones(3))(torch.zeros(2, 5))

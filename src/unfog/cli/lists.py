@@ -23,6 +23,7 @@ REGISTRIES = {
     "correctors": "unfog.sample.correctors",
     "reveals": "unfog.sample.reveal",
     "guides": "unfog.guide",
+    "operators": "unfog.guide",
     "metrics": "unfog.judge",
     "table_metrics": "unfog.judge",
     "baselines": "unfog.judge",

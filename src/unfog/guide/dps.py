@@ -21,7 +21,7 @@ from unfog.maths.states import each, expand
 
 @guides.add(
     "dps",
-    reference="Chung et al. 2023, Diffusion Posterior Sampling, alg. 1, with a step size of its own",
+    reference="Chung et al. 2023, Diffusion Posterior Sampling, alg. 1, with its own step size",
 )
 def dps(
     predictor: Callable[..., Any],

@@ -62,8 +62,8 @@ class Mask(Operator):
     """Only some entries are seen; the others read 0.
 
     Args:
-        keep: 1 = seen; of a sample's shape or a left-aligned part of it, or with the batch in front of
-            all axes.
+        keep: 1 = seen; of a sample's shape or a left-aligned part of it, or with the batch in
+            front of all axes.
     """
 
     keep: Tensor

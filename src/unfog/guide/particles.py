@@ -25,8 +25,6 @@ from unfog.maths.states import each, lead
 class Walk(Protocol):
     """What the particles are drawn from, one step at a time; see `Steer` and `Hold`."""
 
-    path: Any
-
     def look(self, x_t: Any, t: Tensor, s: Tensor | None) -> tuple[tuple[Any, ...], Tensor]:
         """What is seen at x_t (states, to be resampled along), and the log-weight (B,) it earns.
 

@@ -16,7 +16,7 @@ from unfog.guide.operators import Mask, operators
 from unfog.guide.particles import particles
 from unfog.guide.steer import Steer, likelihood
 from unfog.kinds.image.codec import ImageCodec
-from unfog.maths.states import each
+from unfog.maths.states import each, lead
 from unfog.registry import unknown
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import blank, build_sampling
@@ -61,8 +61,8 @@ def measured(
     given: dict[str, Any] | None = None,
     scale: float | None = None,
     steps: int | None = None,
-    solver: str | None = None,
-    eta: float | None = None,
+    solver: str = "euler",
+    eta: float = 1.0,
     seed: int = 0,
     batch: int | None = None,
     size: int = 16,
@@ -80,8 +80,8 @@ def measured(
             differentiable function of (B, *item).
         method: mmps, pigdm, dps, diffpir, or particles (exact in the limit, needs noise > 0).
         count: how many; as many as y has, or 1.
-        given, scale, steps, solver, eta, seed, batch: as for `generate`; sample i depends on the
-            seed and i.
+        given, scale, steps, seed, batch: as for `generate`; sample i depends on the seed and i.
+        solver, eta: ancestral Euler unless said otherwise: fresh noise forgets a guide's errors.
         size: particles per sample.     options: of the method.
     Raises: ArgumentError for tables, for unknown names, for y of another shape than A gives.
     """
@@ -112,7 +112,7 @@ def measured(
         model, count, given=given, scale=scale, steps=steps, solver=solver, eta=eta, seed=seed,
         batch=batch, guide=guide, show=show,
     )  # fmt: skip
-    return Explained(samples, misfit(whole, samples.state))
+    return Explained(samples, misfit(whole, lead(samples.state)))
 
 
 def misfit(measurement: Measurement, data: Tensor) -> Tensor:
@@ -186,6 +186,14 @@ def _reading(model: Trained, y: Any, operator: Any) -> Tensor:
     return operator(encoded) if isinstance(operator, Mask) else encoded
 
 
+def _steer(predict: Any, path: Any, m: Measurement, options: dict[str, Any]) -> Steer:
+    """Without the gradient unless asked for: a trained net's can be wild at high noise."""
+    try:
+        return Steer(predict, path, likelihood(m, path), **{"pull": 0.0, **options})
+    except TypeError as error:
+        raise ArgumentError(f"method 'particles': {error}") from error
+
+
 @torch.no_grad()
 def _particles(
     model: Trained,
@@ -217,7 +225,7 @@ def _particles(
             if asked:
                 predict = cfg(predict, model.net.bind(None), scale=scale)
             one = _rows(measurement, range(row, row + 1))
-            walk = Steer(predict, path, likelihood(one, path), **options)
+            walk = _steer(predict, path, one, options)
             x_t = path.prior(blank(model.config, size, model.device), rng=rng, cond=mine)
             ess = float(size)
             for swarm in particles(walk, x_t, grid, size=size, rng=rng):
