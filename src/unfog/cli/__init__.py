@@ -27,10 +27,12 @@ def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
     from unfog.cli import (  # noqa: F401  (they enter their verbs)
         augmenting,
+        averaging,
         filling,
         judging,
         lists,
         verbs,
+        watching,
     )
     from unfog.cli.app import app, line, usage
     from unfog.errors import UnfogError

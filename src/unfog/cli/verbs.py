@@ -36,6 +36,7 @@ def fit(
     angle: str | None = None,
     periodic: str | None = None,
     augment: float | None = None,
+    snapshots: int | None = None,
     strict: Flag = False,
     types: Many = None,
     set_: Annotated[
@@ -93,6 +94,8 @@ def fit(
         Arrays: axes that are closed to a ring, 0 being the items': 2 is the longitude of (N, H, W).
     augment
         Images: probability of every augmentation, told to the net so that samples have none: 0.12
+    snapshots
+        Store the weights' average so often, to choose its length afterwards with `unfog ema`.
     strict
         Refuse the source if any file in it is damaged.
     types
@@ -141,6 +144,8 @@ def fit(
     settings = dict(setting(text) for text in set_ or [])
     if augment is not None:
         settings["train.augment"] = augment
+    if snapshots is not None:
+        settings["train.snapshots"] = snapshots
     model = learn(
         source,
         out=out,

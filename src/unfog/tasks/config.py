@@ -28,6 +28,10 @@ class TrainConfig(Part):
         known: share of the training rows in which some columns, drawn at random, are known, so that
             the model can fill; tables only.
         looks: how often watchers look at the run, at even shares of its steps; 0 = never.
+        choose: which weights the run ends with: the "last", or those of the lowest "heldout" loss
+            where the last are clearly worse.
+        snapshots: how often the running average and a longer one are stored, so that the average
+            over any length can be made afterwards; 0 = never.
     """
 
     steps: int = Field(ge=1)
@@ -47,6 +51,8 @@ class TrainConfig(Part):
     log_every: int = Field(default=20, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     looks: int = Field(default=12, ge=0, le=1000)
+    choose: str = Field(default="last", pattern="^(last|heldout)$")
+    snapshots: int = Field(default=0, ge=0, le=1000)
 
 
 class ReflowConfig(Part):

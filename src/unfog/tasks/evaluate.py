@@ -154,10 +154,8 @@ def _judge(
     """
     codec = model.borders.codec
     if model.config.kind == "table":
-        roles = {name: JUDGED[role.kind] for name, role in codec.roles.items()}
-        words = [n for n, cells in train.data.columns.items() if cells.values.dtype == object]
-        roles |= {name: "category" for name in words if roles[name] == "number"}
         learnt = codec.check(train.data)
+        roles = table_roles(codec, train.data)
         table = TableJudge(codec.check(heldout.data), learnt, roles, seed=seed)
 
         def rows(drawn: Any, progress: Progress | None = None) -> list[Figure]:
@@ -186,6 +184,13 @@ def _judge(
         return panel(codec.encode(drawn.raw), labels=asked, progress=progress)
 
     return items, states
+
+
+def table_roles(codec: Any, table: Any) -> dict[str, str]:
+    """How the judge of tables compares each column of a table that a codec was fitted on."""
+    roles = {name: JUDGED[role.kind] for name, role in codec.roles.items()}
+    words = [n for n, cells in table.columns.items() if cells.values.dtype == object]
+    return roles | {name: "category" for name in words if roles[name] == "number"}
 
 
 def _beside(

@@ -129,6 +129,7 @@ def fit(
             batch=batch is not None or "train.batch" in settings,
             precision=precision,
             dry=dry_run,
+            looks="train.looks" in settings,
         )
         for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
@@ -155,7 +156,9 @@ def _temporary(world: World) -> tuple[pathlib.Path, Any]:
 def _founded(folder: pathlib.Path, prepared: Prepared, overwrite: bool) -> None:
     """Begin the run folder. Nothing that can still be refused costs an old run."""
     size = prepared.config.plan["parameters"]
-    runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
+    kept = 4 * (checkpoint.KEPT + 1) + 2  # and what watchers keep
+    kept += 2 * prepared.config.train.snapshots  # of two averages each
+    runfolder.room(folder, size * 4 * kept + 10_000_000)
     if overwrite:
         runfolder.clear(folder)
     runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)

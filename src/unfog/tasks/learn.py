@@ -16,20 +16,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unfog.errors import Stopped
+from unfog.errors import ArgumentError, Stopped
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, lead
 from unfog.model import files
-from unfog.model.ema import Ema
+from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
 from unfog.tasks.config import Config
-from unfog.tasks.looks import Looks, Sight, watchers_of
+from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
 from unfog.tasks.prepare import AUGMENT, Prepared
 from unfog.tasks.show import bar, note
+from unfog.tasks.snapshots import Snapshots
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
@@ -105,6 +106,7 @@ class Course:
     Attributes:
         start: the step it goes on from.     spent: seconds of training before that.
         pending: losses since the last log line, so that a resumed run logs the same means.
+        looked: seconds of looks, of this part.
     """
 
     horizon: Horizon
@@ -112,6 +114,7 @@ class Course:
     spent: float = 0.0
     pending: list[float] = field(default_factory=list)
     begun: float = field(default_factory=time.monotonic)
+    looked: float = 0.0
 
     def seconds(self) -> float:
         """Seconds of training so far, all parts together."""
@@ -141,8 +144,14 @@ def learn(
     model = build_model(config).to(device)
     if prepared.start is not None:
         files.fill_module(model, prepared.start, folder)
-    ema = Ema(model, config.train.ema)
     sharded = config.train.shard == "fsdp" and world.size > 1
+    ema: Ema[Model] = Ema(model, config.train.ema)
+    snapshots = None
+    if config.train.snapshots:
+        if sharded:
+            raise ArgumentError("snapshots need whole weights: leave them out, or use shard=ddp")
+        ema = averages = Averages(model, config.train.ema)
+        snapshots = Snapshots(folder, averages, config.train.snapshots)
     if sharded:
         shard(model, world)
         shard(ema.model, world)
@@ -152,7 +161,7 @@ def learn(
     objective = build_objective(config)
     memory = importance(objective.times)
     course = Course(Horizon(config.train.steps))
-    looks = Looks(folder, watchers_of(prepared), config.train.looks)
+    looks = Looks(folder, watchers_of(prepared), config.train.looks, quiet=quiet)
     if begun is not None:
         course.begun = begun
     if resume:
@@ -164,8 +173,12 @@ def learn(
             facts = checkpoint.restore(found, model, ema, optimiser, memory)
             course = Course(Horizon(facts["steps"]), found.step, facts["seconds"], facts["pending"])
             looks.restore(facts.get("looks", {}))
+            if snapshots is not None:
+                snapshots.restore(found.step)
 
     def save(step: int) -> None:
+        if snapshots is not None:
+            world.lead(lambda: snapshots.save(step))
         checkpoint.save(
             folder,
             step,
@@ -185,6 +198,7 @@ def learn(
     if config.train.budget is not None and world.chief:
         left = max(1.0, config.train.budget - course.spent)
         pace = Pace(course.horizon, left, course.begun, course.start)
+        pace.ahead = config.plan.get("looking", {}).get("last", 0.0)
     loop = train(
         model,
         batches_of(prepared),
@@ -202,6 +216,12 @@ def learn(
     log = Log(folder, after=course.start) if world.chief else None
     world.lead(lambda: looks.begin(course.start))
 
+    def tell(step: int, name: str, seen: Seen) -> None:
+        if log is not None:
+            log.show(step, name, seen.facts, seen.picture)
+
+    looks.tell = tell
+
     def together() -> Model:
         if not sharded:
             return ema.model
@@ -209,18 +229,30 @@ def learn(
         alone.load_state_dict(whole(ema.tensors()))
         return alone.eval().requires_grad_(False)
 
-    def look(step: int) -> str | None:
-        model = together()
-        sight = Sight(step, step / course.horizon.steps, course.seconds(), model, prepared, folder)
-        stop: str | None = world.lead(lambda: looks.look(sight))
-        looks.done = step
-        return stop
+    def look(step: int) -> None:
+        share = step / course.horizon.steps
+        sight = Sight(step, share, course.seconds(), together(), prepared, folder)
+        if world.lead(lambda: looks.look(sight)) is not None:
+            course.horizon.steps = step
+        looks.passed(step)
+        if log is not None and not sharded:
+            log.histograms(step, model)
+        course.looked = sum(looks.took)
+        if pace is not None:
+            pace.aside, pace.ahead = course.looked, looks.ahead(step, course.horizon.steps)
+
+    def after(step: int) -> None:
+        if looks.due(step, course.horizon.steps):
+            look(step)
+        if snapshots is not None and snapshots.due(step, course.horizon.steps):
+            world.lead(lambda: snapshots.take(step))
+            snapshots.passed(step)
 
     before = torch.get_num_threads()
     torch.set_num_threads(min(config.train.threads, threads(world)))
     try:
         with signals() as asked, bar("learning", 1.0, show=show) as line:
-            _follow(loop, course, pace, config, log, line, save, asked, world, looks, look)
+            _follow(loop, course, pace, config, log, line, save, asked, world, looks, after)
     finally:
         if log is not None:
             log.close()
@@ -236,6 +268,8 @@ def learn(
     config = config.model_copy(update={"train": done})
     if conclude is not None:
         config = conclude(averaged, config)
+    if snapshots is not None:
+        world.lead(snapshots.finish)
     prepared = prepared.with_config(config)
     return finish(folder, prepared, averaged, device, course.seconds(), world)
 
@@ -251,7 +285,7 @@ def _follow(
     asked: list[int],
     world: World,
     looks: Looks,
-    look: Callable[[int], str | None],
+    after: Callable[[int], None],
 ) -> None:
     """Log, look and save now and then, and stop when asked: any process may be, all do."""
     launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
@@ -272,14 +306,17 @@ def _follow(
             late and world.chief,
             horizon.steps if world.chief else 0,
         )
-        if looks.due(progress.step, horizon.steps) and look(progress.step) is not None:
-            horizon.steps = progress.step
+        trained = now - course.begun - course.looked
+        after(progress.step)
         if changed or progress.step % every == 0 or progress.step == horizon.steps:
-            speed = (progress.step - course.start) * config.train.batch / (now - course.begun)
+            speed = (progress.step - course.start) * config.train.batch / trained
             if log is not None:
-                _write(log, progress, course, loss, speed)
+                ahead = looks.ahead(progress.step, horizon.steps)
+                left = ahead + (horizon.steps - progress.step) * config.train.batch / speed
+                _write(log, progress, course, loss, speed, left)
             course.pending.clear()
-            line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
+            said = f"loss {smooth:.4f}  {speed:.0f} items/s{_held(looks)}"
+            line.to(progress.step / horizon.steps, said)
         if stop:
             save(progress.step)
             _stop(stop, progress.step, horizon.steps)
@@ -289,7 +326,15 @@ def _follow(
     save(horizon.steps)
 
 
-def _write(log: Log, progress: Progress, course: Course, loss: float, speed: float) -> None:
+def _held(looks: Looks) -> str:
+    """The last look's held-out loss, for the progress line."""
+    mean = looks.latest.get("heldout", {}).get("validation_mean")
+    return "" if mean is None else f"  held-out {mean:.4f}"
+
+
+def _write(
+    log: Log, progress: Progress, course: Course, loss: float, speed: float, left: float
+) -> None:
     log.write(
         progress.step,
         loss=sum(course.pending) / len(course.pending),
@@ -300,6 +345,7 @@ def _write(log: Log, progress: Progress, course: Course, loss: float, speed: flo
         items_per_second=round(speed, 1),
         steps=course.horizon.steps,
         seconds=round(course.seconds(), 2),
+        left=round(left, 1),
     )
 
 

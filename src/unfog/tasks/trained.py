@@ -85,6 +85,14 @@ class Trained:
 
         return report(self, out, **choices)
 
+    def averaged(self, length: float) -> Trained:
+        """This model with its weights averaged over another length, from stored averages; see
+        `unfog.tasks.posthoc`.
+        """
+        from unfog.tasks.posthoc import averaged
+
+        return averaged(self, length)
+
     def save(self, out: str | pathlib.Path) -> pathlib.Path:
         """Copy the run folder to `out`, checkpoints left behind."""
         out = pathlib.Path(out)
