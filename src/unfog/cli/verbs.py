@@ -36,6 +36,7 @@ def fit(
     angle: str | None = None,
     periodic: str | None = None,
     augment: float | None = None,
+    stop_at: str | None = None,
     snapshots: int | None = None,
     strict: Flag = False,
     types: Many = None,
@@ -96,6 +97,9 @@ def fit(
         Images: probability of every augmentation, told to the net so that samples have none: 0.12
     snapshots
         Store the weights' average so often, to choose its length afterwards with `unfog ema`.
+    stop_at
+        copying (the default) ends the run where samples begin to copy training items, and keeps the
+            weights from before; never only watches.
     strict
         Refuse the source if any file in it is damaged.
     types
@@ -144,6 +148,8 @@ def fit(
     settings = dict(setting(text) for text in set_ or [])
     if augment is not None:
         settings["train.augment"] = augment
+    if stop_at is not None:
+        settings["train.stop_at"] = stop_at
     if snapshots is not None:
         settings["train.snapshots"] = snapshots
     model = learn(

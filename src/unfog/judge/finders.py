@@ -196,8 +196,8 @@ def reduced(x: Tensor) -> Tensor:
 
 def coarse(x: Tensor) -> Tensor:
     """(N, C * h * w) at sides of 8 at most."""
-    size = [min(COARSE, side) for side in x.shape[2:]]
-    return F.adaptive_avg_pool2d(x, size).flatten(1)
+    high, wide = (min(COARSE, side) for side in x.shape[2:])
+    return F.adaptive_avg_pool2d(x, (high, wide)).flatten(1)
 
 
 def window(x: Tensor, down: int, right: int) -> Tensor:
