@@ -5,12 +5,13 @@ from __future__ import annotations
 import pathlib
 import sys
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from unfog.errors import ArgumentError, ResourceError
+from unfog.errors import ArgumentError, DataError, ResourceError
 from unfog.guide.cfg import cfg
 from unfog.maths.states import State, each
 from unfog.sample.loop import sample
@@ -19,6 +20,7 @@ from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
+    from unfog.tasks.novelty import SampleNovelty
     from unfog.tasks.trained import Trained
 
 
@@ -30,7 +32,7 @@ class Samples:
         raw: (N, …) values in the data's own dtype, or a Table.     state: (N, *D) float32 states,
             or a dict of fields, before decoding.
         given: name -> N condition values as asked.     kind, origin: how to give the user's type
-            back.
+            back.     model: what drew them.
     """
 
     raw: Any
@@ -38,6 +40,7 @@ class Samples:
     given: dict[str, list[Any]]
     kind: str
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
+    model: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -46,6 +49,19 @@ class Samples:
     def data(self) -> Any:
         """The samples in the user's own type."""
         return self._kind.give_back(self.raw, self.origin)
+
+    @cached_property
+    def novelty(self) -> SampleNovelty:
+        """The nearest training item of every sample, and how unusual that nearness is; computed
+        when first asked for, with the data that the run was fitted on.
+
+        Raises: DataError where that data is gone.
+        """
+        from unfog.tasks.novelty import novelty_of
+
+        if self.model is None:
+            raise DataError("these samples know no model; novelty is of samples that one drew")
+        return novelty_of(self.model, self)
 
     @property
     def _kind(self) -> Any:
@@ -167,6 +183,7 @@ def generate(
         given=values,
         kind=model.config.kind,
         origin=model.config.data.origin,
+        model=model,
     )
 
 
