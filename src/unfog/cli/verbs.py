@@ -36,6 +36,7 @@ def fit(
     angle: str | None = None,
     periodic: str | None = None,
     augment: float | None = None,
+    stop_at: str | None = None,
     snapshots: int | None = None,
     strict: Flag = False,
     types: Many = None,
@@ -96,6 +97,9 @@ def fit(
         Images: probability of every augmentation, told to the net so that samples have none: 0.12
     snapshots
         Store the weights' average so often, to choose its length afterwards with `unfog ema`.
+    stop_at
+        copying (the default) ends the run where samples begin to copy training items, and keeps the
+            weights from before; never only watches.
     strict
         Refuse the source if any file in it is damaged.
     types
@@ -144,6 +148,8 @@ def fit(
     settings = dict(setting(text) for text in set_ or [])
     if augment is not None:
         settings["train.augment"] = augment
+    if stop_at is not None:
+        settings["train.stop_at"] = stop_at
     if snapshots is not None:
         settings["train.snapshots"] = snapshots
     model = learn(
@@ -201,6 +207,7 @@ def sample(
     seed: int = 0,
     batch: int | None = None,
     shard: str | None = None,
+    novelty: Flag = False,
     overwrite: Flag = False,
     device: str = "auto",
     json: Json = False,
@@ -242,6 +249,9 @@ def sample(
     shard
         i/n: only shard i, counted from 0, of n, into a folder of its own in OUT; one that is there
             is skipped.
+    novelty
+        Name the nearest training item of every sample, and how unusual that nearness is, in
+        OUT.novelty.csv.
     overwrite
         Replace what is in OUT.
     device
@@ -253,6 +263,8 @@ def sample(
 
     if shard is not None and overwrite:
         raise ArgumentError("a finished shard is never replaced; leave --overwrite out")
+    if shard is not None and novelty:
+        raise ArgumentError("novelty is of whole draws; leave --shard or --novelty out")
     if shard is None and out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
         raise ArgumentError(f"{out} is there already; add --overwrite or name another")
     model = load(run, device=device)
@@ -283,8 +295,14 @@ def sample(
         return None
     samples = model.sample(count, **choices)
     where = samples.save(out, overwrite=overwrite)
+    facts = {"out": str(where), "count": len(samples), "seed": seed}
+    if novelty:
+        told = samples.novelty
+        page = told.save(out.parent / f"{out.stem}.novelty.csv", overwrite=overwrite)
+        facts |= {"novelty": str(page), "copied": int(told.copied.sum())}
+        print(told, file=sys.stderr)
     if json:
-        return {"out": str(where), "count": len(samples), "seed": seed}
+        return facts
     print(f"{len(samples)} samples in {where}", file=sys.stderr)
     return None
 

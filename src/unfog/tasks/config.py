@@ -30,6 +30,8 @@ class TrainConfig(Part):
         looks: how often watchers look at the run, at even shares of its steps; 0 = never.
         choose: which weights the run ends with: the "last", or those of the lowest "heldout" loss
             where the last are clearly worse.
+        stop_at: "copying" ends the run where samples begin to copy training items, with the weights
+            from before; "never" only watches.
         snapshots: how often the running average and a longer one are stored, so that the average
             over any length can be made afterwards; 0 = never.
     """
@@ -53,6 +55,7 @@ class TrainConfig(Part):
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     looks: int = Field(default=12, ge=0, le=1000)
     choose: str = Field(default="last", pattern="^(last|heldout)$")
+    stop_at: str = Field(default="copying", pattern="^(copying|never)$")
     snapshots: int = Field(default=0, ge=0, le=1000)
 
 

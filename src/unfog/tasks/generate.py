@@ -6,12 +6,13 @@ import pathlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from unfog.errors import ArgumentError, ResourceError, out_of_memory
+from unfog.errors import ArgumentError, DataError, ResourceError, out_of_memory
 from unfog.failpoints import at
 from unfog.guide.cfg import cfg
 from unfog.maths.grids import descents
@@ -24,6 +25,7 @@ from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
+    from unfog.tasks.novelty import SampleNovelty
     from unfog.tasks.trained import Trained
 
 Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
@@ -37,7 +39,7 @@ class Samples:
         raw: (N, …) values in the data's own dtype, or a Table.     state: (N, *D) float32 states,
             or a dict of fields, before decoding.
         given: name -> N condition values as asked.     kind, origin: how to give the user's type
-            back.
+            back.     model: what drew them.
     """
 
     raw: Any
@@ -45,6 +47,7 @@ class Samples:
     given: dict[str, list[Any]]
     kind: str
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
+    model: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -53,6 +56,19 @@ class Samples:
     def data(self) -> Any:
         """The samples in the user's own type."""
         return self._kind.give_back(self.raw, self.origin)
+
+    @cached_property
+    def novelty(self) -> SampleNovelty:
+        """The nearest training item of every sample, and how unusual that nearness is; computed
+        when first asked for, with the data that the run was fitted on.
+
+        Raises: DataError where that data is gone.
+        """
+        from unfog.tasks.novelty import novelty_of
+
+        if self.model is None:
+            raise DataError("these samples know no model; novelty is of samples that one drew")
+        return novelty_of(self.model, self)
 
     @property
     def _kind(self) -> Any:
@@ -191,6 +207,7 @@ def generate(
         given=values,
         kind=model.config.kind,
         origin=model.config.data.origin,
+        model=model,
     )
 
 

@@ -259,11 +259,12 @@ def learn(
         return alone.eval().requires_grad_(False)
 
     def look(step: int) -> None:
-        share = step / course.horizon.steps
+        steps = course.horizon.steps
+        share = step / steps
         sight = Sight(step, share, course.seconds(), together(), prepared, folder)
         if world.lead(lambda: looks.look(sight)) is not None:
             course.horizon.steps = step
-        looks.passed(step)
+        looks.passed(step, steps)
         if log is not None and not sharded:
             log.histograms(step, model)
         course.looked = sum(looks.took)

@@ -10,7 +10,7 @@ import pathlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -82,6 +82,15 @@ class Watcher(Protocol):
     def restore(self, facts: dict[str, Any]) -> None: ...
 
 
+@runtime_checkable
+class Timed(Protocol):
+    """A watcher that says itself when it looks."""
+
+    def due(self, step: int, steps: int) -> bool:
+        """Whether it looks after this step: by the steps alone, the same in every process."""
+        ...
+
+
 @dataclass
 class Looks:
     """All watchers of a run, and when they look: `count` times, at even shares of the steps.
@@ -112,13 +121,23 @@ class Looks:
         """Whether a look comes after this update: the last one always, none twice."""
         if not self.watchers or self.count == 0:
             return False
+        return self._shared(step, steps) or any(
+            isinstance(watcher, Timed) and watcher.due(step, steps) for watcher in self.watchers
+        )
+
+    def _shared(self, step: int, steps: int) -> bool:
+        """Whether it is the turn of those that look at even shares."""
         return even(self.count - self.taken, self.done, step, steps)
 
     def look(self, sight: Sight) -> str | None:
         """Let every watcher look; returns why the run should end now, if it should."""
-        self.passed(sight.step)
+        steps = round(sight.step / sight.share)
+        shared = self._shared(sight.step, steps)
+        self.passed(sight.step, steps)
         begun = time.monotonic()
         for watcher in list(self.watchers):
+            if not (watcher.due(sight.step, steps) if isinstance(watcher, Timed) else shared):
+                continue
             try:
                 self._one(watcher, sight)
             except Exception as error:
@@ -126,10 +145,11 @@ class Looks:
         self.took.append(time.monotonic() - begun)
         return self.stop
 
-    def passed(self, step: int) -> None:
+    def passed(self, step: int, steps: int) -> None:
         """A look at this step is over, here or in another process."""
-        self.taken += step > self.done
-        self.done = step
+        if self._shared(step, steps):
+            self.taken += 1
+            self.done = step
 
     def _one(self, watcher: Watcher, sight: Sight) -> None:
         seen = watcher.look(sight)
@@ -235,6 +255,7 @@ def seen(folder: pathlib.Path, name: str) -> list[dict[str, Any]]:
 
 def watchers_of(prepared: Prepared) -> list[Watcher]:
     """Who watches a run."""
+    from unfog.tasks.clock import clock_of
     from unfog.tasks.looking import looking
     from unfog.tasks.watch_heldout import HeldOut
     from unfog.tasks.watch_quality import Quality
@@ -247,4 +268,5 @@ def watchers_of(prepared: Prepared) -> list[Watcher]:
         watchers.append(HeldOut(prepared, how.items, choose=choose))
     if how.every:
         watchers.append(Quality(prepared, how))
+    watchers += clock_of(prepared)
     return watchers

@@ -1,0 +1,149 @@
+"""The memorisation clock: what one look at a model's samples says about copying, and the rule that
+many looks are judged by.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from unfog.judge import bootstrap
+from unfog.judge.copies import Control
+from unfog.judge.finders import Near
+
+PERCENT = 5.0
+"""Of real items count as suspiciously near; the control of `copies`."""
+ALARM = 0.05
+"""The most that a run which copies nothing is stopped with, all looks together."""
+LEAST = 0.05
+"""The excess over its control below which nothing is called copying."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One measure at one look.
+
+    Attributes:
+        name: "copies" (samples nearer than 95 % of real items come) or "nearer" (samples nearer to
+            a training item than to a held-out one, counted as if there were equally many of both).
+        rate, low, high: the share of samples, and its 95 % interval.
+        control, control_low, control_high: what it is without copying.
+        p: the chance of such a share, or a greater one, without copying.
+        n: samples.      note: what the control rests on.
+    """
+
+    name: str
+    rate: float
+    low: float
+    high: float
+    control: float
+    control_low: float
+    control_high: float
+    p: float
+    n: int
+    note: str
+
+    @property
+    def excess(self) -> float:
+        return self.rate - self.control
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "excess": self.excess}
+
+    def said(self) -> str:
+        """In words, such as "copies 31 % vs control 5 %"."""
+        return f"{self.name} {100 * self.rate:.0f} % vs control {100 * self.control:.0f} %"
+
+
+def copies(near: Near, control: Control) -> Reading:
+    """The share of samples that are nearer to a training item than 95 % of real items are.
+
+    Of m real items k are as near as the threshold. Then a further one is with chance Beta(k, m + 1
+    - k), and of n samples that copy nothing as many as a beta-binomial says: p is its exact tail.
+    """
+    from scipy.stats import beta, betabinom
+
+    limit, k = control.threshold(PERCENT)
+    n, m = len(near), len(control.value)
+    hits = int((near.value <= limit).sum())
+    worth = control.worth / m
+    a, b = k * worth, (m + 1 - k) * worth
+    tail = (1 - bootstrap.LEVEL) / 2
+    low, high = bootstrap.share(hits, n)
+    floor_low, floor_high = (float(v) for v in beta.ppf([tail, 1 - tail], a, b))
+    p = float(betabinom.sf(hits - 1, n, a, b))
+    return Reading(
+        "copies", hits / n, low, high, k / (m + 1), floor_low, floor_high, p, n, control.note
+    )
+
+
+def nearer(side: Tensor, index: Tensor, train: int, held: int) -> Reading:
+    """The share of samples that are nearer to a training item than to a held-out one.
+
+    Without copying it does not matter which items were learnt from, so held-out ones are nearest
+    as often as `held` items drawn from all are. That number's mean and variance are exact, its law
+    is taken as normal; it can't be negative, so p errs upwards.
+
+    Args:
+        side: (N,) in [0, 1], how much of the nearest item is a training item; ties are shared.
+        index: (N,) the nearest of all items, training ones first.
+    """
+    n, total = len(side), train + held
+    share = held / total
+    counts = torch.bincount(index, minlength=total).double()
+    spread = float(counts.square().sum()) - n**2 / total
+    deviation = math.sqrt(max(share * (1 - share) * spread * total / (total - 1), 1e-12))
+    of_held = float((1 - side.double()).sum())
+    z = (of_held - n * share) / deviation
+    p = 0.5 * math.erfc(-z / math.sqrt(2))
+
+    def balanced(near: float) -> float:
+        near = min(1.0, max(0.0, near))
+        mine, theirs = near / train, (1 - near) / held
+        return mine / (mine + theirs)
+
+    near = 1 - of_held / n
+    low, high = bootstrap.share(round(near * n), n)
+    band = bootstrap.Z * deviation / n
+    return Reading(
+        "nearer",
+        balanced(near),
+        balanced(min(low, near)),
+        balanced(max(high, near)),
+        0.5,
+        balanced(1 - share - band),
+        balanced(1 - share + band),
+        p,
+        n,
+        f"{train} training and {held} held-out items",
+    )
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When copying has begun.
+
+    A reading says so if its p-value is at most `alarm` shared equally among all readings of the
+    run, and its excess at least `least`. So a run that copies nothing is stopped with a chance of
+    at most `alarm`, however the readings depend on each other (Bonferroni).
+
+    Args:
+        readings: of the whole run: looks times measures.
+    """
+
+    readings: int
+    alarm: float = ALARM
+    least: float = LEAST
+
+    def alarms(self, reading: Reading) -> bool:
+        """Whether this reading ends the run."""
+        return reading.p <= self.alarm / self.readings and reading.excess >= self.least
+
+    def quiet(self, reading: Reading) -> bool:
+        """Whether there is no sign at all: weights of such a look are worth keeping."""
+        slight = reading.name != "copies" or reading.excess <= self.least / 2
+        return slight and reading.p > self.alarm
