@@ -27,6 +27,8 @@ class TrainConfig(Part):
     Attributes:
         known: share of the training rows in which some columns, drawn at random, are known, so that
             the model can fill; tables only.
+        crop: share of the batches that are random crops, for nets on a grid, which are told where
+            each lies.     crop_sizes: of a crop's sides over the grid's.
     """
 
     steps: int = Field(ge=1)
@@ -39,6 +41,8 @@ class TrainConfig(Part):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     augment: float = Field(default=0.0, ge=0, le=1)
     known: float = Field(default=0.0, ge=0, le=1)
+    crop: float = Field(default=0.0, ge=0, le=1)
+    crop_sizes: tuple[float, ...] = (0.5, 0.25)
     precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     threads: int = Field(default=1, ge=1)
     budget: float | None = Field(default=None, gt=0)

@@ -32,6 +32,7 @@ from unfog.tasks.show import bar, note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
+from unfog.train.crops import Crops
 from unfog.train.dist import World, here, threads
 from unfog.train.importance import importance
 from unfog.train.known import Known
@@ -66,6 +67,7 @@ def batches_of(prepared: Prepared) -> Batches:
         augment=_augment(prepared),
         source=None if given is None else source,
         known=_known(prepared),
+        crops=Crops(config.train.crop, config.train.crop_sizes) if config.train.crop else None,
     )
 
 

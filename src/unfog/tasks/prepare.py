@@ -34,6 +34,7 @@ from unfog.tasks.assemble import build_objective, build_sampling, build_schedule
 from unfog.tasks.config import Config, TrainConfig, complaint, override
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
+from unfog.train.crops import CROP
 
 AUGMENT = "augment"  # the condition that says how an item was augmented
 States = tuple[State, dict[str, Tensor]]
@@ -132,6 +133,7 @@ def prepare(
     if target.parts > 1:
         described["out_channels"] = target.parts * content["shape"][0]
     specs = cond.specs | _augment_spec(room, content["train"]["augment"], given)
+    specs |= _crop_spec(content, given)
     content["net"] = _net(content["net"], described, specs)
     try:
         config = Config.model_validate(content)
@@ -296,6 +298,31 @@ def _augment_spec(room: Kind, probability: Any, given: list[str]) -> dict[str, A
     if AUGMENT in given:
         raise ArgumentError(f"a column {AUGMENT!r} can't be given beside augmentation; rename it")
     return {AUGMENT: {"type": "augment", "size": room.augment(probability).size}}
+
+
+def _crop_spec(content: dict[str, Any], given: list[str]) -> dict[str, Any]:
+    """What the net must know to be told where a crop lies; {} if none is cut."""
+    share = content["train"]["crop"]
+    if share == 0:
+        return {}
+    if CROP in given:
+        raise ArgumentError(f"a column {CROP!r} can't be given beside crops; rename it")
+    why = no_crops(content)
+    if why:
+        raise ArgumentError(f"train.crop={share!r} can't be: {why}; leave it at 0")
+    return {CROP: {"type": "crop", "size": 2 * (len(content["shape"]) - 1)}}
+
+
+def no_crops(content: dict[str, Any]) -> str:
+    """Why states can't be cut into crops; empty if they can."""
+    net = content["net"]
+    if not getattr(nets[net["name"]], "grid", False) or len(content["shape"]) < 2:
+        return f"crops are for nets on a grid (unet, dit), not for the net {net['name']!r}"
+    if net.get("periodic"):
+        return "a piece of a closed axis is not closed, and the net's padding takes it for that"
+    if content["reflow"] is not None:
+        return "reflow's pairs of noise and sample are whole"
+    return ""
 
 
 def _net(
