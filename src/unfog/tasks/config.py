@@ -89,6 +89,8 @@ class Config(Part):
         shape: of a state that is one tensor.
         fields: of a state that is a dict: name -> {"type": "number", "size": n} or {"type":
             "category", "sizes": [k, ...]}.
+        start: where the weights began, if another run's: its folder, the SHA-256 of its manifest,
+            its data, how many tensors were taken and which are new.
     """
 
     format: int = FORMAT
@@ -118,6 +120,7 @@ class Config(Part):
     train: TrainConfig
     reflow: ReflowConfig | None = None
     data: DataConfig
+    start: dict[str, Any] = {}
     versions: dict[str, str] = {}
     reasons: list[str] = []
     plan: dict[str, Any] = {}

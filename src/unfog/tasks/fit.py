@@ -8,20 +8,23 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from unfog.errors import ArgumentError
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
-from unfog.tasks.assemble import device_of
+from unfog.tasks.assemble import build_model, device_of
 from unfog.tasks.config import Config, override, seconds
 from unfog.tasks.learn import learn
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
-from unfog.tasks.prepare import Prepared, encoded, prepare, reread
+from unfog.tasks.prepare import Prepared, encoded, prepare, reread, started
 from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
+from unfog.tasks.start import begun as begun_from
+from unfog.tasks.start import read_start, take
 from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, together
 
@@ -50,6 +53,7 @@ def fit(
     dry_run: bool = False,
     spent: float = 0.0,
     held: float = 0.1,
+    start: str | pathlib.Path | None = None,
     show: bool | None = None,
     quiet: bool = False,
 ) -> Any:
@@ -69,6 +73,7 @@ def fit(
         spent: seconds of the budget that are gone already.
         held: share of the items that validates, and as much that tests; with 0 all are learnt
             from, and judging needs other data.
+        start: a finished run to start from: its net, its space where that was fitted, its weights.
     Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
     """
@@ -106,6 +111,7 @@ def fit(
             raise ArgumentError(
                 "fit needs a source: a folder, a file, an array or a list of images"
             )
+        other = None if start is None else read_start(start)
         prepared = prepare(
             source,
             kind=kind,
@@ -118,6 +124,7 @@ def fit(
             seed=seed,
             device=str(device_of(device)),
             held=held,
+            start=other,
         )
         settings = dict(settings or {})
         elapsed = time.monotonic() - begun
@@ -125,11 +132,13 @@ def fit(
             steps=steps,
             left=wanted - elapsed,
             spent=elapsed,
-            net=any(key.split(".")[0] == "net" for key in settings),
+            net=other is not None or any(key.split(".")[0] == "net" for key in settings),
             batch=batch is not None or "train.batch" in settings,
             precision=precision,
             dry=dry_run,
         )
+        if other is not None:
+            prepared = started(prepared, other)
         for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
         _read_alike(prepared, world)
@@ -184,7 +193,11 @@ def _again(folder: pathlib.Path, source: Any) -> Prepared:
     if source is None:
         raise ArgumentError(f"{folder} was fitted on data in memory; give it again to resume")
     items = reread(source, config, splits)
-    return Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    prepared = Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    if config.start and checkpoint.newest(folder)[0] is None:
+        weights = take(build_model(config), config, borders, begun_from(config.start)).weights
+        prepared = replace(prepared, start=weights)
+    return prepared
 
 
 def _agree(

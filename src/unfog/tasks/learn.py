@@ -26,8 +26,9 @@ from unfog.model.model import Model
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
+from unfog.tasks.changes import AUGMENT
 from unfog.tasks.config import Config
-from unfog.tasks.prepare import AUGMENT, Prepared
+from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
