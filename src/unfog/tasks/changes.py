@@ -19,15 +19,22 @@ COPIES = 1000
 """Augmented copies, at the least, that a space is fitted on beside the items."""
 
 
-def augment_spec(room: Kind, probability: Any, given: list[str]) -> dict[str, Any]:
+def augmentation(room: Kind, train: dict[str, Any]) -> Any:
+    """What changes states of this kind, as a configuration's `train` has it."""
+    assert room.augment is not None
+    which = list(train["augmentations"])
+    return room.augment(train["augment"], **({"which": which} if which else {}))
+
+
+def augment_spec(room: Kind, train: dict[str, Any], given: list[str]) -> dict[str, Any]:
     """What the net must know to be told how an item was augmented; {} if none is."""
-    if probability == 0:
+    if train["augment"] == 0:
         return {}
     if room.augment is None:
         raise ArgumentError(f"there is no augmentation for {room.name}s; leave train.augment at 0")
     if AUGMENT in given:
         raise ArgumentError(f"a column {AUGMENT!r} can't be given beside augmentation; rename it")
-    return {AUGMENT: {"type": "augment", "size": room.augment(probability).size}}
+    return {AUGMENT: {"type": "augment", "size": augmentation(room, train).size}}
 
 
 def crop_spec(content: dict[str, Any], given: list[str]) -> dict[str, Any]:
@@ -55,15 +62,15 @@ def no_crops(content: dict[str, Any]) -> str:
     return ""
 
 
-def augmented(room: Kind, probability: Any, seed: int) -> Callable[[Tensor], Tensor] | None:
+def augmented(room: Kind, train: dict[str, Any], seed: int) -> Callable[[Tensor], Tensor] | None:
     """States → the same and augmented copies of them, `COPIES` or more in all; None if none are.
 
     A space that keeps only some directions has to keep those in which augmentation moves items:
     else what is learnt is projected back on what the few items span.
     """
-    if probability == 0 or room.augment is None:
+    if train["augment"] == 0 or room.augment is None:
         return None
-    augment = room.augment(probability)
+    augment = augmentation(room, train)
 
     def copies(x: Tensor) -> Tensor:
         rounds = max(1, COPIES // len(x))

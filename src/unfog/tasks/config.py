@@ -27,6 +27,7 @@ class TrainConfig(Part):
     Attributes:
         known: share of the training rows in which some columns, drawn at random, are known, so that
             the model can fill; tables only.
+        augmentations: which of the kind's; all where empty.
         crop: share of the batches that are random crops, for nets on a grid, which are told where
             each lies.     crop_sizes: of a crop's sides over the grid's.
     """
@@ -40,6 +41,7 @@ class TrainConfig(Part):
     ema: float = Field(default=0.05, ge=0.001, le=0.28)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     augment: float = Field(default=0.0, ge=0, le=1)
+    augmentations: tuple[str, ...] = ()
     known: float = Field(default=0.0, ge=0, le=1)
     crop: float = Field(default=0.0, ge=0, le=1)
     crop_sizes: tuple[float, ...] = (0.5, 0.25)

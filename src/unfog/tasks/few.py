@@ -11,6 +11,7 @@ from unfog.tasks.changes import no_crops
 
 WORDS = {
     "train.augment": "augmentation",
+    "train.augmentations": "the choice of augmentations",
     "train.crop": "patch-wise training",
     "net.dropout": "dropout",
 }
@@ -42,7 +43,7 @@ def grant(
 def _refused(key: str, content: dict[str, Any], room: Kind) -> str:
     """Why a wish can't be granted; empty if it can."""
     name = content["net"]["name"]
-    if key == "train.augment" and room.augment is None:
+    if key.startswith("train.augment") and room.augment is None:
         return f"there is none for {room.name}s"
     if key == "train.crop":
         return no_crops(content)

@@ -90,6 +90,10 @@ def fit(
     used = place(device_of(device), world)
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
+    if start is not None and resume:
+        raise ArgumentError(
+            "a run that is resumed has its own weights; leave out --from or --resume"
+        )
     if dry_run and resume:
         raise ArgumentError("a run that is resumed has its plan; leave out --dry-run or --resume")
     keeper = None

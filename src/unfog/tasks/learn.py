@@ -26,7 +26,7 @@ from unfog.model.model import Model
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
-from unfog.tasks.changes import AUGMENT
+from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
@@ -88,10 +88,10 @@ def _known(prepared: Prepared) -> Known | None:
 
 def _augment(prepared: Prepared) -> Callable[..., Any] | None:
     """What is done to a training batch before the net sees it: the kind's own augmentation."""
-    probability, kind = prepared.config.train.augment, kinds[prepared.config.kind]
-    if probability == 0 or kind.augment is None:
+    train, kind = prepared.config.train, kinds[prepared.config.kind]
+    if train.augment == 0 or kind.augment is None:
         return None
-    changed, space = kind.augment(probability), prepared.borders.space
+    changed, space = augmentation(kind, train.model_dump()), prepared.borders.space
 
     def augment(x: Tensor, cond: dict[str, Tensor], rng: Rng) -> tuple[Tensor, dict[str, Tensor]]:
         x, how = changed(space.back(x), rng)

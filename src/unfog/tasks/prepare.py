@@ -129,8 +129,8 @@ def prepare(
     if not any(key.split(".")[0] == "space" for key in settings):
         _keep_grid(content)
     held_out = items.take(splits.validation)
-    changed = augmented(room, content["train"]["augment"], seed)
-    known = None if start is None else shared_space(start, content, codec.state_shape)
+    changed = augmented(room, content["train"], seed)
+    known = None if start is None else shared_space(start, content, codec)
     space = known or _space(content["space"], codec, training, held_out, seed, changed)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
@@ -148,7 +148,7 @@ def prepare(
     target = _target(content)
     if target.parts > 1:
         described["out_channels"] = target.parts * content["shape"][0]
-    specs = cond.specs | augment_spec(room, content["train"]["augment"], given)
+    specs = cond.specs | augment_spec(room, content["train"], given)
     specs |= crop_spec(content, given)
     content["net"] = _net(content["net"], described, specs)
     try:

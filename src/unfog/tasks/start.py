@@ -100,7 +100,7 @@ def adopt(
         content["reasons"] = [f"net and space of {start.folder}, whose weights it starts from"]
 
 
-def shared_space(start: Start, content: dict[str, Any], shape: tuple[int, ...]) -> Any:
+def shared_space(start: Start, content: dict[str, Any], codec: Any) -> Any:
     """The other run's own space where weights mean something in no other; else None: fit it anew.
 
     Principal components are directions that were fitted on that run's data: in others, the weights
@@ -115,11 +115,11 @@ def shared_space(start: Start, content: dict[str, Any], shape: tuple[int, ...]) 
         )
     if content["space"]["name"] != "pca":
         return None
-    space = start.borders.space
-    if tuple(space.data_shape) != tuple(shape):
+    space, shape = start.borders.space, tuple(codec.state_shape)
+    if tuple(space.data_shape) != shape:
         raise ArgumentError(
             f"{start.folder} works on principal components of items of {tuple(space.data_shape)}, "
-            f"and these are {tuple(shape)}: bring them to that size (--size for images), or start "
+            f"and these are {shape}: bring them to that size (--size for images), or start "
             "from a run with a U-Net"
         )
     return space
@@ -174,8 +174,8 @@ def said(start: Start, taken: Taken, config: Config) -> str:
         f"tensors taken, {100 * taken.share:.1f} % of all weights"
     )
     if taken.new:
-        few = ", ".join(name.removeprefix("net.") for name in taken.new[:4])
-        text += f"; new: {few}" + (f" and {len(taken.new) - 4} more" if len(taken.new) > 4 else "")
+        parts = dict.fromkeys(name.removeprefix("net.").split(".")[0] for name in taken.new)
+        text += f"; new: {len(taken.new)} of {', '.join(parts)}"
     other = start.config
     if (other.target, other.path["name"]) != (config.target, config.path["name"]):
         text += (
