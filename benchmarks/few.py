@@ -39,17 +39,18 @@ from unfog.model.ema import Ema
 from unfog.tasks.assemble import build_model, build_objective, build_schedule, device_of
 from unfog.tasks.learn import batches_of
 from unfog.tasks.prepare import prepare, started
+from unfog.tasks.recipes import recipes
 from unfog.tasks.start import read_start
 from unfog.tasks.trained import Trained
 from unfog.train.loop import train
 from unfog.train.optim import adamw
 from unfog.train.schedule import Horizon
 
-LOOKS = (0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1.0)
+LOOKS = (0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.6, 1.0)
 """Shares of the training at which a run is looked at."""
 COUNT = 160
 """Samples a look."""
-DRAWS = 400
+DRAWS = 200
 """Bootstrap replicates."""
 
 
@@ -226,18 +227,18 @@ def replicates(runs: list[tuple[list[tuple[Look, Tensor]], Task]], seed: int) ->
 
 def arms(base: pathlib.Path) -> dict[str, dict[str, Any]]:
     """What is compared, by name."""
+    wishes = recipes["few"].wishes
+    augment = {key: value for key, value in wishes.items() if key.startswith("train.augment")}
     net = {"net": "unet", "net.width": 32, "net.mult": [1, 2, 3], "net.blocks": 1}
-    grid = {"settings": {**net, "space": "wavelet", "net.dropout": 0.0}, "lr": 5e-3, "batch": 32}
-    grid["recipe"] = "few"
-    crops = {**grid, "settings": {**grid["settings"], "train.crop": 0.5}}
+    grid = {"settings": {**net, "space": "wavelet"}, "lr": 5e-3, "batch": 32, "recipe": "few"}
     return {
         "plain": {},
-        "plain + dropout": {"settings": {"net.dropout": 0.1}},
-        "plain + augment": {"settings": {"train.augment": 0.4}},
+        "plain + augment": {"settings": augment},
+        "plain + dropout": {"settings": {"net.dropout": wishes["net.dropout"]}},
         "few": {"recipe": "few"},
         "few, from": {"recipe": "few", "start": base},
         "few, U-Net": grid,
-        "few, U-Net, crops": crops,
+        "few, U-Net + crops": {**grid, "settings": {**grid["settings"], "train.crop": 0.5}},
     }
 
 
@@ -381,9 +382,9 @@ def main() -> None:
     ask.add_argument("--leave", nargs="*", default=["tigerlily", "fritillary"])
     ask.add_argument("--items", type=int, nargs="+", default=[30, 100])
     ask.add_argument("--sides", type=int, nargs="+", default=[32, 64])
-    ask.add_argument("--budget", type=float, default=24.0, help="CPU seconds of every training")
+    ask.add_argument("--budget", type=float, default=6.0, help="CPU seconds of every training")
     ask.add_argument(
-        "--base", type=float, default=60.0, help="CPU seconds of the run to start from"
+        "--base", type=float, default=10.0, help="CPU seconds of the run to start from"
     )
     ask.add_argument("--judge", type=pathlib.Path, help="images with classes that train the judge")
     ask.add_argument("--judge-seconds", type=float, default=40.0, help="CPU seconds of its net")
@@ -405,7 +406,7 @@ def main() -> None:
             base = stay / f"base-{side}"
             chosen = arms(base)
             wanted = {k: v for k, v in chosen.items() if k in ["plain", *(asked.arms or chosen)]}
-            if any("start" in arm for arm in wanted.values()) and not base.exists():
+            if any("start" in arm for arm in wanted.values()) and not (base / "manifest.json").exists():
                 base_run(others[keep], asked.base, base)
             for count in asked.items:
                 made = tasks(pool, count, asked.seeds, net)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import unfog
-from unfog.errors import ArgumentError
+from unfog.errors import ArgumentError, UnknownName
 from unfog.kinds import kinds
 from unfog.maths.randomness import BatchRng
 from unfog.tasks.learn import batches_of
@@ -42,7 +42,7 @@ def test_all_kinds_learn_and_hear_what_is_left_out(tmp_path, capsys) -> None:
     rng = np.random.default_rng(0)
     (tmp_path / "x.csv").write_text("a,b\n" + "".join(f"{i}.5,{'xyz'[i % 3]}\n" for i in range(60)))
     cases = (
-        (pictures(), "image", 0.4, ""),
+        (pictures(), "image", 0.5, ""),
         (rng.normal(size=(40, 3)), "array", 0.0, "augmentation is left out: there is none for arr"),
         (tmp_path / "x.csv", "table", 0.0, "augmentation is left out: there is none for tables"),
     )
@@ -122,3 +122,18 @@ def test_samples_are_drawn_without_dropout() -> None:
     model = unfog.fit(pictures(), kind="image", recipe="few", steps=3, settings=TINY, **QUIET)
     one, other = (model.sample(4, seed=1, batch=b, show=False).state for b in (4, 1))
     torch.testing.assert_close(one, other, rtol=0, atol=1e-4)
+
+
+def test_which_augmentations_is_a_setting() -> None:
+    """Mirrored or not, and nothing else: the net is told one number that isn't zero."""
+    own = {"train.augment": 0.5, "train.augmentations": ["mirror"]}
+    made = prepared(pictures(), settings=own, batch=40)
+    batch = next(iter(batches_of(made).since(0)))
+    plain = made.borders.space.back(made.states[0][torch.from_numpy(batch.index)])
+    mirrored = batch.cond["augment"][:, 0] == 1
+    assert 8 <= int(mirrored.sum()) <= 32
+    assert torch.equal(batch.cond["augment"][:, 1:], torch.zeros(40, 10))
+    wanted = torch.where(mirrored.view(-1, 1, 1, 1), plain.flip(3), plain)
+    torch.testing.assert_close(made.borders.space.back(batch.x), wanted, rtol=0, atol=0.02)
+    with pytest.raises(UnknownName, match="did you mean 'mirror'"):
+        prepared(pictures(), settings={**own, "train.augmentations": ["miror"]})

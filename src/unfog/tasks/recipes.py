@@ -213,8 +213,8 @@ recipes.add(
     aliases=("few_shot", "low_data"),
     reference="Karras et al. 2022, EDM, appendix F.2 (augmentation that the net is told of); "
     "Srivastava et al. 2014 (dropout); Wang et al. 2023, Patch Diffusion (train.crop)",
-    summary="for tens to hundreds of items: the default's flow, with strong augmentation that the "
-    "net is told of, so that samples show none, and dropout",
+    summary="for tens to hundreds of items: the default's flow, with augmentation that the net is "
+    "told of, so that samples show none, and dropout",
 )(
     Recipe(
         path={"name": "linear"},
@@ -227,6 +227,10 @@ recipes.add(
         schedule={"name": "cosine"},
         # early stop belongs here too: wishes["train.stop_at"] = "copying", once training has it
         train={"batch": 128},  # items are drawn again within a batch, each augmented otherwise
-        wishes={"train.augment": 0.4, "net.dropout": 0.1},
+        wishes={
+            "train.augment": 0.5,
+            "train.augmentations": ["mirror", "brightness", "contrast"],
+            "net.dropout": 0.1,
+        },
     )
 )
