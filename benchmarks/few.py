@@ -264,18 +264,32 @@ def judge_net(
 
 def base_run(others: np.ndarray, seconds: float, place: pathlib.Path) -> pathlib.Path:
     """A run of the other images to start from, trained for `seconds` of CPU time."""
-    taken = {}
-    for steps in (4, 16):
-        begun = time.process_time()
-        fit(others, steps)
-        taken[steps] = time.process_time() - begun
-    fit(others, max(20, int(seconds * 12 / max(1e-3, taken[16] - taken[4]))), place)
+    how = {"kind": "image", "recipe": "few"}
+    made = prepare(
+        others,
+        given=[],
+        batch=None,
+        lr=None,
+        settings={},
+        reading={},
+        seed=0,
+        device="cpu",
+        held=0.0,
+        **how,
+    )
+    steps = max(20, int(seconds / pace(made)))
+    unfog.fit(
+        others,
+        out=place,
+        steps=steps,
+        device="cpu",
+        precision="float32",
+        quiet=True,
+        show=False,
+        held=0.0,
+        **how,
+    )
     return place
-
-
-def fit(source: np.ndarray, steps: int, place: pathlib.Path | None = None) -> Any:
-    how = {"kind": "image", "recipe": "few", "device": "cpu", "precision": "float32"}
-    return unfog.fit(source, out=place, steps=steps, quiet=True, show=False, held=0.0, **how)
 
 
 def tasks(pool: np.ndarray, count: int, seeds: int, net: JudgeNet) -> list[Task]:
@@ -406,7 +420,10 @@ def main() -> None:
             base = stay / f"base-{side}"
             chosen = arms(base)
             wanted = {k: v for k, v in chosen.items() if k in ["plain", *(asked.arms or chosen)]}
-            if any("start" in arm for arm in wanted.values()) and not (base / "manifest.json").exists():
+            if (
+                any("start" in arm for arm in wanted.values())
+                and not (base / "manifest.json").exists()
+            ):
                 base_run(others[keep], asked.base, base)
             for count in asked.items:
                 made = tasks(pool, count, asked.seeds, net)

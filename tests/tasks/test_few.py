@@ -78,7 +78,7 @@ def test_a_space_of_few_directions_keeps_those_of_augmentation() -> None:
     """Augmented items come back from the principal components, not from the span of ten items."""
     source, errors = pictures(12), {}
     for share in (0.0, 0.5):
-        made = prepared(source, settings={"train.augment": share})
+        made = prepared(source, recipe="flow", settings={"train.augment": share})
         x = made.borders.codec.encode(source)
         moved, _ = kinds["image"].augment(0.5)(x, BatchRng(99))
         there = made.borders.space.back(made.borders.space.into(moved))

@@ -30,6 +30,7 @@ class TrainConfig(Part):
         augmentations: which of the kind's; all where empty.
         crop: share of the batches that are random crops, for nets on a grid, which are told where
             each lies.     crop_sizes: of a crop's sides over the grid's.
+        looks: how often watchers look at the run, at even shares of its steps; 0 = never.
     """
 
     steps: int = Field(ge=1)
@@ -51,6 +52,7 @@ class TrainConfig(Part):
     shard: str = Field(default="ddp", pattern="^(ddp|fsdp)$")
     log_every: int = Field(default=20, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
+    looks: int = Field(default=12, ge=0, le=1000)
 
 
 class ReflowConfig(Part):

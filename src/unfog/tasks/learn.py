@@ -28,6 +28,7 @@ from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
 from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
+from unfog.tasks.looks import Looks, Sight, watchers_of
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
 from unfog.tasks.trained import Trained
@@ -106,6 +107,7 @@ class Course:
 
     Attributes:
         start: the step it goes on from.     spent: seconds of training before that.
+        worked: processor seconds before that.
         pending: losses since the last log line, so that a resumed run logs the same means.
     """
 
@@ -113,7 +115,13 @@ class Course:
     start: int = 0
     spent: float = 0.0
     pending: list[float] = field(default_factory=list)
+    worked: float = 0.0
     begun: float = field(default_factory=time.monotonic)
+    clocked: float = field(default_factory=time.process_time)
+
+    def processor(self) -> float:
+        """Processor seconds of training so far, of this process's threads together."""
+        return self.worked + time.process_time() - self.clocked
 
     def seconds(self) -> float:
         """Seconds of training so far, all parts together."""
@@ -154,6 +162,7 @@ def learn(
     objective = build_objective(config)
     memory = importance(objective.times)
     course = Course(Horizon(config.train.steps))
+    looks = Looks(folder, watchers_of(prepared), config.train.looks)
     if begun is not None:
         course.begun = begun
     if resume:
@@ -163,7 +172,14 @@ def learn(
             note(f"note: {text}", quiet=quiet)
         if found is not None:
             facts = checkpoint.restore(found, model, ema, optimiser, memory)
-            course = Course(Horizon(facts["steps"]), found.step, facts["seconds"], facts["pending"])
+            course = Course(
+                Horizon(facts["steps"]),
+                found.step,
+                facts["seconds"],
+                facts["pending"],
+                facts.get("processor", facts["seconds"]),
+            )
+            looks.restore(facts.get("looks", {}))
 
     def save(step: int) -> None:
         checkpoint.save(
@@ -175,8 +191,10 @@ def learn(
             memory,
             write=world.chief,
             seconds=course.seconds(),
+            processor=course.processor(),
             steps=course.horizon.steps,
             pending=course.pending,
+            looks=looks.facts(),
         )
         world.wait()  # whoever ends first may end the others: not while the chief writes
 
@@ -199,20 +217,39 @@ def learn(
         memory=memory,
     )
     log = Log(folder, after=course.start) if world.chief else None
+    world.lead(lambda: looks.begin(course.start))
+
+    def together() -> Model:
+        if not sharded:
+            return ema.model
+        alone = build_model(config).to(device)
+        alone.load_state_dict(whole(ema.tensors()))
+        return alone.eval().requires_grad_(False)
+
+    def look(step: int) -> str | None:
+        model = together()
+        sight = Sight(step, step / course.horizon.steps, course.seconds(), model, prepared, folder)
+        stop: str | None = world.lead(lambda: looks.look(sight))
+        looks.done = step
+        return stop
+
     before = torch.get_num_threads()
     torch.set_num_threads(min(config.train.threads, threads(world)))
     try:
         with signals() as asked, bar("learning", 1.0, show=show) as line:
-            _follow(loop, course, pace, config, log, line, save, asked, world)
+            _follow(loop, course, pace, config, log, line, save, asked, world, looks, look)
     finally:
         if log is not None:
             log.close()
         torch.set_num_threads(before)
     done = config.train.model_copy(update={"steps": course.horizon.steps})
-    averaged = ema.model
-    if sharded:
-        averaged = build_model(config).to(device)
-        averaged.load_state_dict(whole(ema.tensors()))
+    averaged = together()
+    wish = world.lead(looks.wish)
+    if wish is not None:
+        name, why = wish
+        note(f"note: {why}", quiet=quiet)
+        files.fill_module(averaged, looks.kept(name), folder)
+        config = config.model_copy(update={"reasons": [*config.reasons, why]})
     config = config.model_copy(update={"train": done})
     if conclude is not None:
         config = conclude(averaged, config)
@@ -230,8 +267,10 @@ def _follow(
     save: Callable[[int], None],
     asked: list[int],
     world: World,
+    looks: Looks,
+    look: Callable[[int], str | None],
 ) -> None:
-    """Log, save now and then, and stop when asked: any process may be, all do."""
+    """Log, look and save now and then, and stop when asked: any process may be, all do."""
     launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
     every, saved, horizon = config.train.log_every, time.monotonic(), course.horizon
     smooth = None
@@ -250,6 +289,8 @@ def _follow(
             late and world.chief,
             horizon.steps if world.chief else 0,
         )
+        if looks.due(progress.step, horizon.steps) and look(progress.step) is not None:
+            horizon.steps = progress.step
         if changed or progress.step % every == 0 or progress.step == horizon.steps:
             speed = (progress.step - course.start) * config.train.batch / (now - course.begun)
             if log is not None:
@@ -276,6 +317,7 @@ def _write(log: Log, progress: Progress, course: Course, loss: float, speed: flo
         items_per_second=round(speed, 1),
         steps=course.horizon.steps,
         seconds=round(course.seconds(), 2),
+        cpu_seconds=round(course.processor(), 2),
     )
 
 

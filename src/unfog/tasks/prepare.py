@@ -368,16 +368,21 @@ def reread(source: Any, config: Config, splits: Splits) -> Items:
     return items
 
 
-def encoded(items: Items, splits: Splits, borders: Borders) -> States:
-    """Training states in the space, (N, *shape) float32 or a dict of fields, and conditions."""
-    training = items.take(splits.train)
+def encoded(items: Items, splits: Splits, borders: Borders, part: str = "train") -> States:
+    """States of a part of the items in the space, (N, *shape) float32 or a dict of fields, and
+    their conditions.
+
+    Args:
+        part: train, validation or test; it must not be empty.
+    """
+    chosen = items.take(getattr(splits, part))
     # rows of a table are small, and equal rows get different draws when they are encoded together
-    slab = len(training) if getattr(borders.codec, "fields", {}) else 1024
+    slab = len(chosen) if getattr(borders.codec, "fields", {}) else 1024
     parts = [
-        borders.space.into(borders.codec.encode(training.data[at : at + slab]))
-        for at in range(0, len(training), slab)
+        borders.space.into(borders.codec.encode(chosen.data[at : at + slab]))
+        for at in range(0, len(chosen), slab)
     ]
     states = each(lambda *pieces: torch.cat(pieces), *parts)
     states = each(lambda v: v.float() if v.is_floating_point() else v, states)
-    picked = borders.given.pick(training.columns)
-    return states, borders.given.encode(picked, len(training))
+    picked = borders.given.pick(chosen.columns)
+    return states, borders.given.encode(picked, len(chosen))
