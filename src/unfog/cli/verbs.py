@@ -43,6 +43,7 @@ def fit(
     set_: Annotated[
         list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)
     ] = None,
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -106,6 +107,8 @@ def fit(
         Tables: what columns are, --types zip=category,grade=ordinal:low<mid<high
     set_
         Any setting of config.json: --set net.width=128 (repeatable).
+    from_
+        A finished run to start from: its net, its space where fitted, its weights.
     seed
         Same seed, same run.
     device
@@ -165,6 +168,7 @@ def fit(
         settings=settings,
         reading={name: value for name, value in asked.items() if value is not None},
         seed=seed,
+        start=from_,
         device=device,
         precision=precision,
         resume=resume,

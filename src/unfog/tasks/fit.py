@@ -8,6 +8,7 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from unfog.errors import ArgumentError
@@ -15,15 +16,17 @@ from unfog.failpoints import at
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
-from unfog.tasks.assemble import device_of
+from unfog.tasks.assemble import build_model, device_of
 from unfog.tasks.config import Config, override, resolved, seconds
 from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
-from unfog.tasks.prepare import Prepared, encoded, prepare, reread
+from unfog.tasks.prepare import Prepared, encoded, prepare, reread, started
 from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
+from unfog.tasks.start import begun as begun_from
+from unfog.tasks.start import read_start, take
 from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, together
 
@@ -55,6 +58,7 @@ def fit(
     dry_run: bool = False,
     spent: float = 0.0,
     held: float = 0.1,
+    start: str | pathlib.Path | None = None,
     show: bool | None = None,
     quiet: bool = False,
 ) -> Any:
@@ -74,6 +78,7 @@ def fit(
         spent: seconds of the budget that are gone already.
         held: share of the items that validates, and as much that tests; with 0 all are learnt
             from, and judging needs other data.
+        start: a finished run to start from: its net, its space where that was fitted, its weights.
     Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
     """
@@ -90,6 +95,10 @@ def fit(
     used = place(device_of(device), world)
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
+    if start is not None and resume:
+        raise ArgumentError(
+            "a run that is resumed has its own weights; leave out --from or --resume"
+        )
     if dry_run and resume:
         raise ArgumentError("a run that is resumed has its plan; leave out --dry-run or --resume")
     keeper = None
@@ -116,6 +125,7 @@ def fit(
                 "fit needs a source: a folder, a file, an array or a list of images"
             )
         at("fit.prepare")
+        other = None if start is None else read_start(start)
         prepared = prepare(
             source,
             kind=kind,
@@ -128,6 +138,7 @@ def fit(
             seed=seed,
             device=str(device_of(device)),
             held=held,
+            start=other,
         )
         settings = dict(settings or {})
         elapsed = time.monotonic() - begun
@@ -135,12 +146,14 @@ def fit(
             steps=steps,
             left=wanted - elapsed,
             spent=elapsed,
-            net=any(key.split(".")[0] == "net" for key in settings),
+            net=other is not None or any(key.split(".")[0] == "net" for key in settings),
             batch=batch is not None or "train.batch" in settings,
             precision=precision,
             dry=dry_run,
             looks="train.looks" in settings,
         )
+        if other is not None:
+            prepared = started(prepared, other)
         for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
         _read_alike(prepared, world)
@@ -198,7 +211,11 @@ def _again(folder: pathlib.Path, source: Any) -> Prepared:
     if source is None:
         raise ArgumentError(f"{folder} was fitted on data in memory; give it again to resume")
     items = reread(source, config, splits)
-    return Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    prepared = Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    if config.start and checkpoint.newest(folder)[0] is None:
+        weights = take(build_model(config), config, borders, begun_from(config.start)).weights
+        prepared = replace(prepared, start=weights)
+    return prepared
 
 
 def _agree(

@@ -28,14 +28,16 @@ from unfog.model.model import Model
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
+from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
 from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
-from unfog.tasks.prepare import AUGMENT, Prepared
+from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
 from unfog.tasks.snapshots import Snapshots
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
+from unfog.train.crops import Crops
 from unfog.train.dist import World, here, threads
 from unfog.train.importance import importance
 from unfog.train.known import Known
@@ -71,6 +73,7 @@ def batches_of(prepared: Prepared) -> Batches:
         augment=_augment(prepared),
         source=None if given is None else source,
         known=_known(prepared),
+        crops=Crops(config.train.crop, config.train.crop_sizes) if config.train.crop else None,
     )
 
 
@@ -90,10 +93,10 @@ def _known(prepared: Prepared) -> Known | None:
 
 def _augment(prepared: Prepared) -> Callable[..., Any] | None:
     """What is done to a training batch before the net sees it: the kind's own augmentation."""
-    probability, kind = prepared.config.train.augment, kinds[prepared.config.kind]
-    if probability == 0 or kind.augment is None:
+    train, kind = prepared.config.train, kinds[prepared.config.kind]
+    if train.augment == 0 or kind.augment is None:
         return None
-    changed, space = kind.augment(probability), prepared.borders.space
+    changed, space = augmentation(kind, train.model_dump()), prepared.borders.space
 
     def augment(x: Tensor, cond: dict[str, Tensor], rng: Rng) -> tuple[Tensor, dict[str, Tensor]]:
         x, how = changed(space.back(x), rng)

@@ -8,6 +8,7 @@ import inspect
 import math
 import pathlib
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,12 +30,19 @@ from unfog.maths.targets import targets
 from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
-from unfog.tasks.assemble import build_objective, build_sampling, build_schedule
+from unfog.tasks.assemble import (
+    build_model,
+    build_objective,
+    build_sampling,
+    build_schedule,
+)
+from unfog.tasks.changes import augment_spec, augmented, crop_spec
 from unfog.tasks.config import Config, TrainConfig, override, resolved
+from unfog.tasks.few import grant
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
+from unfog.tasks.start import Start, adopt, lineage, said, shared_space, take
 
-AUGMENT = "augment"  # the condition that says how an item was augmented
 States = tuple[State, dict[str, Tensor]]
 
 
@@ -73,10 +81,12 @@ def prepare(
     device: str,
     items: Items | None = None,
     held: float = 0.1,
+    start: Start | None = None,
 ) -> Prepared:
     """Read, split, fit codec, conditions and space on the training part, and resolve the
     configuration. `items`, where given, are what reading the source gave; `held` is the share of
-    them that validates, and as much that tests.
+    them that validates, and as much that tests; `start` is a run whose net and space are taken,
+    where the user has not chosen others, and whose weights are to follow (`started`).
     """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
@@ -105,15 +115,22 @@ def prepare(
         source,
         reading,
     )
+    if start is not None:
+        free = [name for name, asked in (("lr", lr), ("batch", batch)) if asked is None]
+        adopt(content, start, settings, len(training), free)
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
-    if any(key.split(".")[0] in ("net", "space") for key in settings):
+    if start is None and any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
     content["fields"] = fields
+    content["reasons"] += grant(content, chosen.wishes, settings, room)
     _refuse(content, recipe)
     if not any(key.split(".")[0] == "space" for key in settings):
         _keep_grid(content)
-    space = _space(content["space"], codec, training, items.take(splits.validation), seed)
+    held_out = items.take(splits.validation)
+    changed = augmented(room, content["train"], seed)
+    known = None if start is None else shared_space(start, content, codec)
+    space = known or _space(content["space"], codec, training, held_out, seed, changed)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
             f"the {content['space']['name']} space keeps {math.prod(space.shape)} numbers an item "
@@ -130,13 +147,27 @@ def prepare(
     target = _target(content)
     if target.parts > 1:
         described["out_channels"] = target.parts * content["shape"][0]
-    specs = cond.specs | _augment_spec(room, content["train"]["augment"], given)
+    specs = cond.specs | augment_spec(room, content["train"], given)
+    specs |= crop_spec(content, given)
     content["net"] = _net(content["net"], described, specs)
     config = resolved(content)
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
     return Prepared(config, items, splits, borders, encoded(items, splits, borders))
+
+
+def started(prepared: Prepared, start: Start) -> Prepared:
+    """With the weights of another run to begin with, and where they came from written down."""
+    config = prepared.config
+    found = take(build_model(config), config, prepared.borders, start)
+    config = config.model_copy(
+        update={
+            "start": lineage(start, found),
+            "reasons": [*config.reasons, said(start, found, config)],
+        }
+    )
+    return replace(prepared, config=config, start=found.weights)
 
 
 def _target(content: dict[str, Any]) -> Any:
@@ -283,17 +314,6 @@ def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
             )
 
 
-def _augment_spec(room: Kind, probability: Any, given: list[str]) -> dict[str, Any]:
-    """What the net must know to be told how an item was augmented; {} if none is."""
-    if probability == 0:
-        return {}
-    if room.augment is None:
-        raise ArgumentError(f"there is no augmentation for {room.name}s; leave train.augment at 0")
-    if AUGMENT in given:
-        raise ArgumentError(f"a column {AUGMENT!r} can't be given beside augmentation; rename it")
-    return {AUGMENT: {"type": "augment", "size": room.augment(probability).size}}
-
-
 def _net(
     content: dict[str, Any], described: dict[str, Any], specs: dict[str, Any]
 ) -> dict[str, Any]:
@@ -304,9 +324,16 @@ def _net(
     return {"name": content["name"], **net.options}
 
 
-def _space(content: dict[str, Any], codec: Any, training: Items, held: Items, seed: int) -> Any:
-    """The space, fitted on at most 20 000 training items; its error is measured on the validation
-    part.
+def _space(
+    content: dict[str, Any],
+    codec: Any,
+    training: Items,
+    held: Items,
+    seed: int,
+    changed: Callable[[Tensor], Tensor] | None,
+) -> Any:
+    """The space, fitted on at most 20 000 training items and, where they are augmented, copies of
+    them; its error is measured on the validation part.
     """
     if getattr(codec, "fields", {}):
         if content["name"] != "fields":
@@ -319,6 +346,7 @@ def _space(content: dict[str, Any], codec: Any, training: Items, held: Items, se
     options.setdefault("seed", seed)
     shown = codec.encode(_some(training, seed).data)
     held_out = codec.encode(_some(held, seed).data) if len(held) else None
+    shown = shown if changed is None else changed(shown)
     return spaces.fit(content["name"], shown, held_out=held_out, **options)
 
 

@@ -18,6 +18,7 @@ from unfog.maths.times import Times
 from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
+from unfog.nets.units import dropping
 from unfog.train.batches import Batches, to_device
 from unfog.train.dist import ALONE, World
 from unfog.train.importance import Importance, weighted
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 
 __all__ = ["Diverged", "Losses", "Objective", "Progress", "train"]
+
+UNITS = 37
+"""The stream, beside an update's own, that drops a net's units."""
 
 
 @dataclass(frozen=True)
@@ -215,12 +219,13 @@ class Losses(nn.Module):
             )
             mine = share.of(draw.T).T
             cond = dropout(cond, conditions.given, objective.dropout, mine)
-        return model.loss(
-            x,
-            cond or None,
-            times=share.times(objective.times),
-            weight=objective.weight,
-            rng=share.rng(rng),
-            z=z,
-            keep=keep,
-        )
+        with dropping(model.net, share.rng(rng.at(UNITS))):
+            return model.loss(
+                x,
+                cond or None,
+                times=share.times(objective.times),
+                weight=objective.weight,
+                rng=share.rng(rng),
+                z=z,
+                keep=keep,
+            )
