@@ -124,9 +124,13 @@ def check_manifest(folder: pathlib.Path) -> list[str]:
 
 
 def fill_module(module: torch.nn.Module, tensors: dict[str, Tensor], source: pathlib.Path) -> None:
-    """Load weights that must fit exactly. Raises RunError listing what is missing, extra or
-    misshapen.
-    """
+    """Load weights that must fit exactly, as `check_fit` says."""
+    check_fit(module, tensors, source)
+    module.load_state_dict(tensors)
+
+
+def check_fit(module: torch.nn.Module, tensors: dict[str, Tensor], source: pathlib.Path) -> None:
+    """Raises RunError listing which weights are missing, extra or misshapen."""
     own = module.state_dict()
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     wrong = [
@@ -141,4 +145,3 @@ def fill_module(module: torch.nn.Module, tensors: dict[str, Tensor], source: pat
             f"{source} does not fit the configuration: missing {missing[:5]}, unexpected "
             f"{extra[:5]}, misshapen {wrong[:5]}; it belongs to another model"
         )
-    module.load_state_dict(tensors)

@@ -100,13 +100,16 @@ def read_borders(folder: pathlib.Path, config: Config) -> Borders:
     content = files.read_json(folder / "codec.json")
     tensors = files.read_tensors(folder / "codec.safetensors")
     try:
+        for part in ("codec", "given", "space"):
+            if not isinstance(content[part], dict):
+                raise ValueError(f"{part} is {content[part]!r}")
         codec = kinds[config.kind].codec.from_json(content["codec"], _under("codec.", tensors))
         given = GivenCodec.from_json(content["given"])
         if content["space"].get("name") == "fields":
             space: Any = Fields.from_config(content["space"], {})
         else:
             space = build_space(content["space"], _under("space.", tensors))
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise RunError(f"{folder / 'codec.json'} does not fit this version ({error})") from error
     return Borders(codec, given, space)
 
