@@ -135,6 +135,14 @@ def read_config(folder: pathlib.Path) -> Config:
     return parse(files.read_json(folder / "config.json"), str(folder / "config.json"))
 
 
+def check_borders(folder: pathlib.Path) -> None:
+    """Raises RunError where a finished run's codec or splits were altered, so that going on with it
+    does not sign them anew. A run that was not finished has no manifest to compare with.
+    """
+    if (folder / files.MANIFEST).exists():
+        files.check_manifest(folder, only=("codec.json", "codec.safetensors", "splits.json"))
+
+
 def check(folder: pathlib.Path) -> None:
     """Raises RunError unless every file that loading reads is there and unaltered."""
     if not (folder / files.MANIFEST).exists():
