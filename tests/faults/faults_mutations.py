@@ -1,4 +1,4 @@
-"""Seeded alterations of JSON files, and run folders signed again after them."""
+"""Seeded alterations of JSON files, run folders signed again after them, and what both must cost."""
 
 from __future__ import annotations
 
@@ -6,9 +6,14 @@ import copy
 import json
 import pathlib
 import random
+import resource
 import shutil
 from typing import Any
 
+import pytest
+
+import unfog
+from unfog.errors import RunError
 from unfog.model import files
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden"
@@ -74,3 +79,16 @@ def mutation(number: int, texts: dict[str, str]) -> tuple[str, str, str]:
     else:
         home[key] = value
     return name, json.dumps(content), f"{what} {way} {value!r}"
+
+
+def refused(run: pathlib.Path, match: str | None = None) -> str:
+    with pytest.raises(RunError, match=match) as caught:
+        unfog.load(run)
+    said = str(caught.value).strip()
+    assert "\n" not in said
+    assert caught.value.exit_code == 4
+    return said
+
+
+def peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB

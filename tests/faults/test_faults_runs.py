@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import pickle
-import resource
 import shutil
-import struct
 import sys
 import time
-import zipfile
 
 import numpy as np
 import pytest
-import torch
-from faults_mutations import GOLDEN, golden, mutation, put, sign
+from faults_mutations import golden, mutation, peak, put, refused, sign
 
 import unfog
 from unfog.cli import run as cli
-from unfog.errors import DataError, RunError, UnfogError
+from unfog.errors import RunError, UnfogError
 from unfog.model import files
+from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 
 KINDS = ("array", "table", "image")
@@ -29,13 +24,14 @@ READ = ("config.json", "model.safetensors", "codec.json", "codec.safetensors", "
 SETTINGS = {"net": "mlp", "net.width": 16, "net.depth": 1}
 
 
-def refused(run: pathlib.Path, match: str | None = None) -> str:
-    with pytest.raises(RunError, match=match) as caught:
-        unfog.load(run)
-    said = str(caught.value).strip()
+def loaded(run: pathlib.Path) -> Trained | None:
+    """The model, or None where it is refused, in one line."""
+    try:
+        return unfog.load(run)
+    except RunError as error:
+        said = str(error).strip()
     assert "\n" not in said
-    assert caught.value.exit_code == 4
-    return said
+    return None
 
 
 def damages(body: bytes) -> dict[str, bytes]:
@@ -71,11 +67,7 @@ def test_every_damage_of_every_file_names_the_file(tmp_path: pathlib.Path, kind:
         (run / name).write_bytes(body)
     for damaged in damages((run / "manifest.json").read_bytes()).values():
         (run / "manifest.json").write_bytes(damaged)
-        try:
-            unfog.load(run)
-        except RunError as error:
-            assert "\n" not in str(error)
-        else:  # a space more or less says the same
+        if loaded(run) is not None:  # a space more or less says the same
             assert json.loads(damaged)["files"].keys() == set(READ)
 
 
@@ -101,9 +93,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> tuple[pathlib.Path, np.nd
     x = np.random.default_rng(0).normal(size=(40, 3))
     np.save(home / "x.npy", x)
     settings = SETTINGS | {"train.checkpoint_seconds": 1e-6}
-    unfog.fit(
-        home / "x.npy", out=home / "run", steps=6, batch=8, settings=settings, quiet=True
-    )
+    unfog.fit(home / "x.npy", out=home / "run", steps=6, batch=8, settings=settings, quiet=True)
     assert len(checkpoint.found(home / "run")) == 2
     return home / "run", x
 
@@ -163,10 +153,6 @@ def test_unsigned_edits_never_load(tmp_path: pathlib.Path, kind: str) -> None:
         (run / name).write_text(texts[name])
 
 
-def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # MiB
-
-
 @pytest.mark.parametrize(("kind", "first"), [("array", 0), ("table", 1000), ("image", 2000)])
 @pytest.mark.filterwarnings("ignore")
 def test_signed_edits_load_or_are_refused(tmp_path: pathlib.Path, kind: str, first: int) -> None:
@@ -174,25 +160,22 @@ def test_signed_edits_load_or_are_refused(tmp_path: pathlib.Path, kind: str, fir
     run = golden(kind, tmp_path)
     texts = {n: (run / n).read_text() for n in ("config.json", "codec.json", "splits.json")}
     assert unfog.load(run).sample(2, steps=1).data is not None
-    modules, memory, loaded = set(sys.modules), peak(), 0
+    modules, memory, count = set(sys.modules), peak(), 0
     for number in range(first, first + 170):
         name, text, what = mutation(number, texts)
         (run / name).write_text(text)
         sign(run)
         begun = time.process_time()
-        try:
-            model = unfog.load(run)
-        except RunError as error:
-            assert "\n" not in str(error).strip(), what
-        else:
-            loaded += 1
+        model = loaded(run)
+        if model is not None:
+            count += 1
             try:
                 assert model.sample(2, steps=1).data is not None
             except UnfogError as error:
                 pytest.fail(f"{what} loaded, and then could not draw: {error}")
         assert time.process_time() - begun < 2, what
         (run / name).write_text(texts[name])
-    assert 10 < loaded < 160  # notes and the like may change; most else may not
+    assert 10 < count < 160  # notes and the like may change; most else may not
     fresh = {m.partition(".")[0] for m in set(sys.modules) - modules}
     assert not fresh & {"antigravity", "subprocess", "webbrowser", "ftplib", "pdb", "x", "a"}
     assert peak() - memory < 100
@@ -276,139 +259,3 @@ def test_forged_sizes_of_other_kinds(tmp_path: pathlib.Path, kind: str, changes:
     refused(run)
     assert peak() - memory < 30
     assert time.process_time() - begun < 2
-
-
-# Row 8: pickles, with a canary.
-
-
-class Evil:
-    """Makes the folder `canary` when it is unpickled."""
-
-    def __init__(self, canary: pathlib.Path):
-        self.canary = canary
-
-    def __reduce__(self):
-        return (os.mkdir, (str(self.canary),))
-
-
-def zipped(path: pathlib.Path, evil: Evil) -> bytes:
-    """A pickle in a zip archive, as torch.save writes it."""
-    with zipfile.ZipFile(path, "w") as archive:
-        archive.writestr("archive/data.pkl", pickle.dumps(evil))
-        archive.writestr("archive/version", "3\n")
-    return path.read_bytes()
-
-
-@pytest.mark.parametrize("form", ["plain", "zipped", "protocol 0"])
-@pytest.mark.parametrize("suffix", [".pt", ".pth", ".pkl", ".bin", ".ckpt"])
-def test_a_folder_of_pickles_explains_itself(
-    tmp_path: pathlib.Path, suffix: str, form: str
-) -> None:
-    evil = Evil(tmp_path / "canary")
-    body = pickle.dumps(evil, protocol=0 if form == "protocol 0" else 5)
-    folder = tmp_path / "theirs"
-    folder.mkdir()
-    if form == "zipped":
-        body = zipped(tmp_path / "z", evil)
-    (folder / f"model{suffix}").write_bytes(body)
-    refused(folder, "never loaded.*convert the weights to safetensors")
-    with pytest.raises(DataError, match="can't be read"):
-        unfog.fit(folder / f"model{suffix}", out=tmp_path / "run", steps=1, quiet=True)
-    assert not evil.canary.exists()
-    if form == "plain":  # the canary sings
-        pickle.loads(body)
-        assert evil.canary.exists()
-
-
-@pytest.mark.parametrize("name", ["model.safetensors", "codec.safetensors", "config.json"])
-def test_a_pickle_in_the_place_of_a_file(tmp_path: pathlib.Path, name: str) -> None:
-    run = golden("array", tmp_path)
-    evil = Evil(tmp_path / "canary")
-    for body in (pickle.dumps(evil), zipped(tmp_path / "z", evil), pickle.dumps(evil, protocol=0)):
-        (run / name).write_bytes(body)
-        sign(run)
-        refused(run, name)
-    assert not evil.canary.exists()
-
-
-def test_pickled_arrays_are_never_opened(tmp_path: pathlib.Path, capsys) -> None:
-    evil = Evil(tmp_path / "canary")
-    array = np.array([evil, evil], dtype=object)
-    np.save(tmp_path / "x.npy", array, allow_pickle=True)
-    np.savez(tmp_path / "x.npz", x=array)
-    for name in ("x.npy", "x.npz"):
-        assert cli(["fit", str(tmp_path / name), "-o", str(tmp_path / "run")]) == 3
-        assert "Python objects (a pickle)" in " ".join(capsys.readouterr().err.split())
-    assert not evil.canary.exists()
-    assert not (tmp_path / "run" / "config.json").exists()
-
-
-# Row 9: headers of safetensors.
-
-
-def tensors_of(header: bytes, body: bytes = b"", length: int | None = None) -> bytes:
-    return struct.pack("<Q", len(header) if length is None else length) + header + body
-
-
-def entry(name: str, shape: object, start: int, end: int, dtype: str = "F32") -> str:
-    return f'"{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":[{start},{end}]}}'
-
-
-BOMBS = {
-    "a header of 8 EiB": tensors_of(b"{}", length=2**63 - 1),
-    "a header longer than its file": tensors_of(b"{}", length=10**6),
-    "a header of blanks": tensors_of(b" " * 40_000_000),
-    "a million names": tensors_of(
-        ("{" + ",".join(entry(f"n{i}", [], 0, 0) for i in range(10**6)) + "}").encode()
-    ),
-    "deep lists": tensors_of(b'{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}"),
-    "the same name twice": tensors_of(
-        ("{" + entry("w", [1], 0, 4) + "," + entry("w", [1], 4, 8) + "}").encode(), bytes(8)
-    ),
-    "the same key twice": tensors_of(
-        b'{"w":{"dtype":"F32","dtype":"F64","shape":[1],"data_offsets":[0,4]}}', bytes(4)
-    ),
-    "metadata twice": tensors_of(b'{"__metadata__":{"a":"b"},"__metadata__":{"a":"c"}}'),
-    "a shape beyond its bytes": tensors_of(
-        ("{" + entry("w", [10**9], 0, 4) + "}").encode(), bytes(4)
-    ),
-    "a shape that overflows": tensors_of(
-        ("{" + entry("w", [2**32, 2**32], 0, 0) + "}").encode()
-    ),
-    "a negative shape": tensors_of(("{" + entry("w", [-1], 0, 4) + "}").encode(), bytes(4)),
-    "overlapping tensors": tensors_of(
-        ("{" + entry("v", [2], 0, 8) + "," + entry("w", [2], 4, 12) + "}").encode(), bytes(12)
-    ),
-    "a hole between tensors": tensors_of(
-        ("{" + entry("v", [1], 0, 4) + "," + entry("w", [1], 8, 12) + "}").encode(), bytes(12)
-    ),
-    "offsets that turn back": tensors_of(("{" + entry("w", [1], 4, 0) + "}").encode(), bytes(4)),
-    "an unknown dtype": tensors_of(
-        ("{" + entry("w", [1], 0, 4, "OBJ") + "}").encode(), bytes(4)
-    ),
-    "a list": tensors_of(b"[]"),
-    "not a number": tensors_of(("{" + entry("w", "[NaN]", 0, 4) + "}").encode(), bytes(4)),
-    "bytes after the end": tensors_of(("{" + entry("w", [1], 0, 4) + "}").encode(), bytes(8)),
-}
-
-
-@pytest.mark.parametrize("name", BOMBS)
-def test_headers_of_tensors(tmp_path: pathlib.Path, name: str) -> None:
-    path = tmp_path / "w.safetensors"
-    path.write_bytes(BOMBS[name])
-    memory, begun = peak(), time.process_time()
-    with pytest.raises(RunError, match=r"w\.safetensors (is damaged|has a key twice)") as caught:
-        files.read_tensors(path)
-    assert "\n" not in str(caught.value).strip()
-    assert len(str(caught.value)) < 600
-    assert peak() - memory < 150
-    assert time.process_time() - begun < 2
-
-
-def test_a_well_formed_file_of_our_own_making_is_read(tmp_path: pathlib.Path) -> None:
-    """The corpus is refused for its faults, not for how it is put together."""
-    header = ("{" + '"__metadata__":{"a":"b"},' + entry("w", [2], 0, 8) + "}").encode()
-    path = tmp_path / "w.safetensors"
-    path.write_bytes(tensors_of(header, struct.pack("<2f", 1.5, -2.0)))
-    assert torch.equal(files.read_tensors(path)["w"], torch.tensor([1.5, -2.0]))
-    assert GOLDEN.is_dir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import pathlib
+import re
 import struct
 
 import numpy as np
@@ -117,12 +118,8 @@ def test_drift_is_named_alike_by_fill_score_and_evaluate(
         said(3, ["evaluate", run, source], capsys),
     ]
     for one in found:
-        pytest.raises(DataError, _again, one).match(wanted)
+        assert re.search(wanted, one)
     assert not out.exists()
-
-
-def _again(sentence: str) -> None:
-    raise DataError(sentence)
 
 
 def test_another_order_of_columns_changes_nothing(
@@ -246,8 +243,7 @@ def test_a_flipped_or_cut_parquet_is_seen_or_harmless(tmp_path: pathlib.Path) ->
         path.write_bytes(body[:at] if cut else body[:at] + bytes([body[at] ^ 16]) + body[at + 1 :])
         try:
             read = table.read(path).data
-        except DataError as error:
-            assert "\n" not in str(error)
+        except DataError:
             refused += 1
         else:
             assert not cut

@@ -32,7 +32,12 @@ def images(place: pathlib.Path) -> tuple[pathlib.Path, dict]:
         top, left = rng.integers(0, 8 - side, 2)
         picture[top : top + side, left : left + side] = rng.integers(120, 256)
     np.savez(place / "squares.npz", images=pictures, label=np.array(["small", "large"] * 12))
-    settings = {"net.width": 8, "net.mult": [1, 2], "net.blocks": 1, "net.attention": [False, False]}
+    settings = {
+        "net.width": 8,
+        "net.mult": [1, 2],
+        "net.blocks": 1,
+        "net.attention": [False, False],
+    }
     return place / "squares.npz", {"given": "label", "settings": settings}
 
 

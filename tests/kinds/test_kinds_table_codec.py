@@ -424,7 +424,7 @@ def test_drift_is_refused_by_name_and_reordering_is_not():
     for wrong, words in (
         (Table(few), "lacks the column 'age'"),
         (replaced(more=cells(np.zeros(N))), "'more'"),
-        (replaced(age=cells(np.full(N, "x"))), "'age' holds strings"),
+        (replaced(age=cells(np.full(N, "x"))), "'age' holds 'x' in row 1"),
         (replaced(age=cells(np.full(N, 0.5))), "'age' holds 0.5 in row 1"),
         (replaced(gain=cells(np.full(N, np.inf))), "'gain' holds inf in row 1"),
         (replaced(colour=odd), "'colour' holds 'violet' in row 8.*--unknown as-missing"),

@@ -41,9 +41,8 @@ def blamed(path: pathlib.Path, what: str) -> Iterator[None]:
     try:
         yield
     except FOREIGN as error:
-        said = str(error).strip().splitlines()
-        said = said[0] if said else type(error).__name__
-        raise RunError(f"{path} describes {what}: {said}; it was altered") from error
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise RunError(f"{path} describes {what}: {lines[0]}; it was altered") from error
 
 
 def rehearse(

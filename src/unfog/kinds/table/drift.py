@@ -31,9 +31,10 @@ def aligned(table: Table, dtypes: Mapping[str, np.dtype]) -> Table:
     lacking = [name for name in dtypes if name not in table.columns]
     if lacking:
         raise DataError(
-            f"the table lacks the column{'s' * (len(lacking) > 1)} {_some(lacking)}, which the model "
-            f"was fitted on{_renamed(lacking, table.names, dtypes)}; it has {_some(table.names)}: add "
-            "what is lacking (empty cells if it is unknown and had missing cells in training)"
+            f"the table lacks the column{'s' * (len(lacking) > 1)} {_some(lacking)}, which the "
+            f"model was fitted on{_renamed(lacking, table.names, dtypes)}; it has "
+            f"{_some(table.names)}: add what is lacking (empty cells if it is unknown "
+            "and had missing cells in training)"
         )
     extra = [name for name in table.names if name not in dtypes]
     if extra:
@@ -52,9 +53,8 @@ def finite(name: str, cells: Cells) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"column {name!r} holds {cells.values[row]} in row {row + 1}, counted from 1; numbers must "
-            "be finite: "
-            "correct it, or empty the cell to mark it missing"
+            f"column {name!r} holds {cells.values[row]} in row {row + 1}, counted from 1; numbers "
+            "must be finite: correct it, or empty the cell to mark it missing"
         )
 
 
@@ -82,8 +82,8 @@ def _typed(name: str, cells: Cells, dtype: np.dtype) -> Cells:
     if kinds[0] == "O":
         row = _stranger(cells, dtype)
         raise DataError(
-            f"column {name!r} holds {cells.values[row]!r:.80} in row {row + 1}, counted from 1, and "
-            f"held {WORDS[kinds[1]]} in training; correct or empty the cell, or fit again"
+            f"column {name!r} holds {cells.values[row]!r:.80} in row {row + 1}, counted from 1, "
+            f"and held {WORDS[kinds[1]]} in training; correct or empty the cell, or fit again"
         )
     raise DataError(
         f"column {name!r} holds {found}, and held {WORDS[kinds[1]]} in training; convert the "
