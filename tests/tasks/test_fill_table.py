@@ -127,7 +127,7 @@ def test_drift_and_bad_requests_are_named(small, tmp_path):
     with pytest.raises(DataError, match="has the column 'more'"):
         small.fill(table.assign(more=1))
     strange = table.assign(level="huge")
-    with pytest.raises(DataError, match=r"'huge' in row 0.*as-missing"):
+    with pytest.raises(DataError, match=r"'huge' in row 1.*as-missing"):
         small.fill(strange)
     assert set(small.fill(strange, unknown="as-missing", steps=2).data["level"]) <= {"low", "high"}
     with pytest.raises(ArgumentError, match="unknown must be one of"):

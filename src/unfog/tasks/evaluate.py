@@ -241,7 +241,9 @@ def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple
         reading["size"] = tuple(model.config.data.item[:2])
     if of is not None:
         reading["part"] = of
-    heldout = kinds[model.config.kind].read(source, given=model.config.given or None, **reading)
+    if model.config.kind != "table":  # whose columns are checked, and named, by the codec
+        reading["given"] = model.config.given or None
+    heldout = kinds[model.config.kind].read(source, **reading)
     if model.config.kind == "table":  # columns in another order are fine; others are named
         heldout = replace(heldout, data=model.borders.codec.check(heldout.data))
     if list(heldout.data.shape[1:]) != model.config.data.item:

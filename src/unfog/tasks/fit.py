@@ -205,6 +205,7 @@ def _as_chief(prepared: Prepared, world: World) -> Prepared:
 def _again(folder: pathlib.Path, source: Any) -> Prepared:
     """The preparation of a run on disk, with its data read once more and checked to be the same."""
     config = runfolder.read_config(folder)
+    runfolder.check_borders(folder)
     splits = Splits.from_json(files.read_json(folder / "splits.json"))
     borders = runfolder.read_borders(folder, config)
     source = config.data.source if source is None else source

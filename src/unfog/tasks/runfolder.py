@@ -113,13 +113,16 @@ def read_borders(folder: pathlib.Path, config: Config) -> Borders:
     content = files.read_json(folder / "codec.json")
     tensors = files.read_tensors(folder / "codec.safetensors")
     try:
+        for part in ("codec", "given", "space"):
+            if not isinstance(content[part], dict):
+                raise ValueError(f"{part} is {content[part]!r}")
         codec = kinds[config.kind].codec.from_json(content["codec"], _under("codec.", tensors))
         given = GivenCodec.from_json(content["given"])
         if content["space"].get("name") == "fields":
             space: Any = Fields.from_config(content["space"], {})
         else:
             space = build_space(content["space"], _under("space.", tensors))
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise RunError(f"{folder / 'codec.json'} does not fit this version ({error})") from error
     return Borders(codec, given, space)
 
@@ -143,6 +146,14 @@ def read_config(folder: pathlib.Path) -> Config:
             )
         raise RunError(f"{folder} has no config.json, so it is not a run folder")
     return parse(files.read_json(folder / "config.json"), str(folder / "config.json"))
+
+
+def check_borders(folder: pathlib.Path) -> None:
+    """Raises RunError where a finished run's codec or splits were altered, so that going on with it
+    does not sign them anew. A run that was not finished has no manifest to compare with.
+    """
+    if (folder / files.MANIFEST).exists():
+        files.check_manifest(folder, only=("codec.json", "codec.safetensors", "splits.json"))
 
 
 def check(folder: pathlib.Path) -> None:
