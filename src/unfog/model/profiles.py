@@ -5,8 +5,9 @@ An average of exponent gamma, taken until step s, weighs the weights at step r b
     p(r) = (gamma + 1) r^gamma / s^(gamma + 1),   0 <= r <= s
 
 so that a sum of stored averages is an average too, of the sum of their profiles. The sum that comes
-nearest to a wanted profile, in the mean square, solves a few linear equations. Beyond the paper, its
-factors add up to 1: what all weights have in common comes through whole, however few are stored.
+nearest to a wanted profile, in the mean square, solves a few linear equations. Beyond the paper,
+its factors add up to 1: what all weights have in common comes through whole, however few are
+stored.
 
 Ref: Karras et al. 2024, EDM2, section 3.2 and appendix C.
 """
@@ -56,8 +57,8 @@ def inner(a: Profile, b: Profile) -> float:
 def shares(stored: Sequence[Profile], wanted: Profile) -> tuple[np.ndarray, float]:
     """How much of each stored average makes the wanted one, and how far off that is.
 
-    Returns: (N,) float64 factors that add up to 1; and the distance of the two profiles as a share of the wanted
-        one's norm, 0 = the same.
+    Returns: (N,) float64 factors that add up to 1; and the distance of the two profiles as a share
+        of the wanted one's norm, 0 = the same.
     Raises: ArgumentError where nothing is stored.
     """
     if not stored:
