@@ -5,7 +5,9 @@ An average of exponent gamma, taken until step s, weighs the weights at step r b
     p(r) = (gamma + 1) r^gamma / s^(gamma + 1),   0 <= r <= s
 
 so that a sum of stored averages is an average too, of the sum of their profiles. The sum that comes
-nearest to a wanted profile, in the mean square, solves a few linear equations.
+nearest to a wanted profile, in the mean square, solves a few linear equations. Beyond the paper,
+its factors add up to 1: what all weights have in common comes through whole, however few are
+stored.
 
 Ref: Karras et al. 2024, EDM2, section 3.2 and appendix C.
 """
@@ -55,8 +57,8 @@ def inner(a: Profile, b: Profile) -> float:
 def shares(stored: Sequence[Profile], wanted: Profile) -> tuple[np.ndarray, float]:
     """How much of each stored average makes the wanted one, and how far off that is.
 
-    Returns: (N,) float64 factors; and the distance of the two profiles as a share of the wanted
-        one's norm, 0 = the same.
+    Returns: (N,) float64 factors that add up to 1; and the distance of the two profiles as a share
+        of the wanted one's norm, 0 = the same.
     Raises: ArgumentError where nothing is stored.
     """
     if not stored:
@@ -64,8 +66,12 @@ def shares(stored: Sequence[Profile], wanted: Profile) -> tuple[np.ndarray, floa
     products = np.array([[inner(a, b) for b in stored] for a in stored])
     target = np.array([inner(a, wanted) for a in stored])
     scale = 1 / np.sqrt(np.diag(products))  # early profiles are short and high: on one scale
-    solved = np.linalg.lstsq(products * scale[:, None] * scale, target * scale, rcond=1e-13)[0]
-    factors = solved * scale
+    count = len(stored)
+    system = np.zeros((count + 1, count + 1))
+    system[:count, :count] = products * scale[:, None] * scale
+    system[count, :count] = system[:count, count] = scale / scale.max()
+    right = np.append(target * scale, 1 / scale.max())
+    factors = np.linalg.lstsq(system, right, rcond=1e-13)[0][:count] * scale
     own = inner(wanted, wanted)
     missed = factors @ products @ factors - 2 * factors @ target + own
     return factors, math.sqrt(max(0.0, missed / own))

@@ -6,6 +6,7 @@ import json
 import pathlib
 import time
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from unfog.errors import RunError
@@ -97,7 +98,7 @@ class Following:
         """Whether nothing was written for so long that the run looks dead."""
         pauses = [
             b["seconds"] - a["seconds"]
-            for a, b in zip(self.metrics.lines[-20:], self.metrics.lines[-19:])
+            for a, b in pairwise(self.metrics.lines[-20:])
             if "seconds" in a and "seconds" in b
         ]
         return self.age() > max(SILENT, SLOW * max(pauses, default=0.0))

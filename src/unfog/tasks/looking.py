@@ -62,6 +62,8 @@ class Looking:
         found = [f"{self.count} look{'s' if self.count > 1 else ''}"]
         if self.items:
             found.append(f"losses of {self.items} held-out and {self.items} training items")
+        else:
+            found.append("no held-out losses, since no items validate")
         if self.every:
             found.append(f"{self.samples} samples at {self.quality} of them")
         return ", ".join(found)

@@ -152,10 +152,12 @@ class Looks:
             self.done = step
 
     def _one(self, watcher: Watcher, sight: Sight) -> None:
+        begun = time.monotonic()
         seen = watcher.look(sight)
         if seen is None:
             return
         line = {"step": sight.step, "seconds": round(sight.seconds, 2), "watch": watcher.name}
+        line["took"] = round(time.monotonic() - begun, 3)
         text = json.dumps({**line, **seen.facts}, allow_nan=False)
         with (self.folder / FILE).open("a", encoding="utf-8") as file:
             file.write(text + "\n")

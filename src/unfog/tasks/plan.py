@@ -316,16 +316,18 @@ def _predicted(
     training = None if cost is None else t.steps * cost.seconds
     if t.budget is not None:
         training = t.budget
+    longer = wanted.weights if t.snapshots else 0  # the second average
     now = memory.resident()
     arithmetic = now + wanted.training(t.batch)
     saved = now + memory.COPIES * wanted.weights + wanted.saving()
     inside: float | None = None
     if device.type != "cpu":
-        most, inside = float(now), wanted.training(t.batch) if cost is None else cost.peak
+        most = float(now)
+        inside = longer + (wanted.training(t.batch) if cost is None else cost.peak)
     elif cost is None:
-        most = max(arithmetic, saved)
+        most = longer + max(arithmetic, saved)
     else:
-        most = max(cost.peak, cost.held + wanted.saving())
+        most = longer + max(cost.peak, cost.held + wanted.saving())
     return {
         "seconds": {
             "reading": round(wishes.spent, 2),
