@@ -1,0 +1,3 @@
+from unfog.registry import Registry
+signs = Registry("sign")
+EXPLAINS = {}

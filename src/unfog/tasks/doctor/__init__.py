@@ -1,0 +1,5 @@
+"""A doctor: measure a run once, name the fault and the fix."""
+
+from unfog.tasks.doctor.gather import gather
+
+__all__ = ["gather"]

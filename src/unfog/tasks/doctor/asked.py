@@ -1,0 +1,112 @@
+"""What a model makes of its conditions, and what the data says of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unfog.judge.doctor.facts import Condition
+from unfog.judge.doctor.probes import explained, features
+from unfog.judge.doctor.restored import Noisings, numbers
+from unfog.kinds.fields import plain_values
+from unfog.tasks.trained import Trained
+
+if TYPE_CHECKING:
+    from unfog.tasks.doctor.gather import Part
+
+FEW = 20
+UPPER = (2, 3, 4, 5)
+"""Levels at which a condition has something left to say."""
+
+
+def classes(model: Trained, cond: dict[str, Tensor]) -> Tensor | None:
+    """The classes (N,) of the run's only class condition, for a reference; None where there is no
+    such, or where some are missing.
+    """
+    found = [n for n, spec in model.borders.given.specs.items() if spec["type"] == "class"]
+    if len(found) != 1 or bool((cond[found[0]] < 0).any()):
+        return None
+    values = cond[found[0]].long()
+    size = model.borders.given.specs[found[0]]["size"]
+    return values if len(values) >= 20 * size else None
+
+
+def conditions(
+    model: Trained, base: Part, held: Part | None, noisings: Noisings
+) -> dict[str, Condition]:
+    """Facts of every condition by name."""
+    found = {}
+    looked = base if held is None else held
+    for name, spec in model.borders.given.specs.items():
+        size = spec["size"] if spec["type"] in ("class", "text") else None
+        mine, theirs = features(base.cond[name], size), features(looked.cond[name], size)
+        says, most, entry = explained(mine, _data(base.x), theirs, _data(looked.x))
+        rise, error = _rise(model, noisings, name)
+        found[name] = Condition(
+            says=says,
+            most=most,
+            entry=_entry(model, entry),
+            rise=rise,
+            error=error,
+            repeats=_repeats(base, name, model),
+            number=spec["type"] in ("number", "tensor"),
+        )
+    return found
+
+
+def _data(x: Any) -> Tensor:
+    """(N, D) numbers, and categories as one-hot columns."""
+    parts = [numbers(x).double()]
+    for value in x.values() if isinstance(x, dict) else []:
+        if not value.is_floating_point():
+            parts += [features(column, 64) for column in value.T]
+    return torch.cat(parts, 1)
+
+
+def _entry(model: Trained, number: int) -> str:
+    """What the user calls an entry of the state."""
+    codec = model.borders.codec
+    if model.config.kind == "table":
+        names = [
+            name
+            for field, spec in model.config.fields.items()
+            if spec["type"] == "number"
+            for name, _ in codec.columns_of(field)
+        ]
+        return names[number] if number < len(names) else f"category column {number}"
+    return f"entry {number}"
+
+
+def _rise(model: Trained, noisings: Noisings, name: str) -> tuple[float, float]:
+    """By how much shuffling one condition raises the error, and the standard error, as shares."""
+    cond = noisings.cond or {}
+    count = len(cond[name])
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
+    levels = list(UPPER)
+    own = noisings.errors(model.net, levels).mean(0)
+    other = noisings.errors(model.net, levels, {**cond, name: cond[name][order]}).mean(0)
+    mean = float(own.mean())
+    difference = other - own
+    return float(difference.mean()) / mean, float(difference.std()) / count**0.5 / mean
+
+
+def _repeats(base: Part, name: str, model: Trained) -> float:
+    """Training items a distinct value."""
+    values = next(iter(_column(base, name, model).values()), None)
+    if values is None:
+        return float("inf")
+    try:
+        plain = [v for v in plain_values(values) if v is not None]
+    except (TypeError, ValueError):
+        return float("inf")
+    if not plain or any(np.ndim(v) for v in plain):
+        return float("inf")
+    return len(plain) / len(set(plain))
+
+
+def _column(base: Part, name: str, model: Trained) -> dict[str, Any]:
+    picked = model.borders.given.pick(base.items.columns)
+    return {name: picked[name]} if name in picked else {}
