@@ -143,6 +143,20 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class More:
+    """What some more updates would bring, from the run's last weights.
+
+    Attributes:
+        updates: how many were tried.     train, held: share by which they lower the error of
+            training and held-out items; negative where it rises.
+    """
+
+    updates: int
+    train: float
+    held: float | None
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything measured once.
 
@@ -172,6 +186,7 @@ class Facts:
     drawn: Drawn | None = None
     copies: Copies | None = None
     trial: Trial | None = None
+    more: More | None = None
     dead: float = 0.0
     heldout: tuple[float, ...] = ()
 
@@ -198,6 +213,7 @@ PARTS: dict[str, Any] = {
     "drawn": Drawn,
     "copies": Copies,
     "trial": Trial,
+    "more": More,
 }
 
 

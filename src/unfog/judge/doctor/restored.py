@@ -73,11 +73,18 @@ class Noisings:
             return [("", x[""], self.path, self.target)]
         return [(n, v, self.path.fields[n], self.target.fields[n]) for n, v in x.items()]
 
-    def errors(self, model: Model, levels: list[int] | None = None, cond: Cond = None) -> Tensor:
+    def errors(
+        self,
+        model: Model,
+        levels: list[int] | None = None,
+        cond: Cond = None,
+        counted: dict[str, Tensor] | None = None,
+    ) -> Tensor:
         """(L, N) errors in units of the reference; fields count by their columns.
 
         Args:
             levels: which; all where None.     cond: instead of the items' own.
+            counted: of each field, which columns (bool) count; all where None.
         """
         rows = []
         for level in range(len(self.times)) if levels is None else levels:
@@ -89,15 +96,17 @@ class Noisings:
             total = torch.zeros(len(t), dtype=torch.float64)
             weight = 0
             for name, field, path, _ in self._fields():
-                guess, columns = x_hat[name], field[0].numel()
+                guess = x_hat[name]
                 if isinstance(path, Affine):
                     lost = (guess - field).square().flatten(1)
                 else:
                     picked = guess.gather(-1, field.unsqueeze(-1)).squeeze(-1)
                     lost = -picked.clamp_min(1e-12).log() * _named(noised.z)[name]
-                total += columns * lost.double().mean(1) / self.units[level][name]
-                weight += columns
-            rows.append(total / weight)
+                if counted is not None:
+                    lost = lost[:, counted[name]]
+                total += lost.double().sum(1) / self.units[level][name]
+                weight += lost.shape[1]
+            rows.append(total / max(1, weight))
         return torch.stack(rows)
 
     def linear_errors(self) -> list[float] | None:

@@ -1,3 +1,4 @@
 from unfog.registry import Registry
+
 signs = Registry("sign")
 EXPLAINS = {}

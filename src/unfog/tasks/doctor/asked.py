@@ -12,6 +12,7 @@ from unfog.judge.doctor.facts import Condition
 from unfog.judge.doctor.probes import explained, features
 from unfog.judge.doctor.restored import Noisings, numbers
 from unfog.kinds.fields import plain_values
+from unfog.maths.states import lead
 from unfog.tasks.trained import Trained
 
 if TYPE_CHECKING:
@@ -43,12 +44,15 @@ def conditions(
     for name, spec in model.borders.given.specs.items():
         size = spec["size"] if spec["type"] in ("class", "text") else None
         mine, theirs = features(base.cond[name], size), features(looked.cond[name], size)
-        says, most, entry = explained(mine, _data(base.x), theirs, _data(looked.x))
-        rise, error = _rise(model, noisings, name)
+        other = _others(model, name)
+        x, names = _data(base.x, other)
+        y, _ = _data(looked.x, other)
+        says, most, entry = explained(mine, x, theirs, y) if x.shape[1] else (0.0, 0.0, 0)
+        rise, error = _rise(model, noisings, name, other)
         found[name] = Condition(
             says=says,
             most=most,
-            entry=_entry(model, entry),
+            entry=names[entry] if names else "",
             rise=rise,
             error=error,
             repeats=_repeats(base, name, model),
@@ -57,38 +61,44 @@ def conditions(
     return found
 
 
-def _data(x: Any) -> Tensor:
-    """(N, D) numbers, and categories as one-hot columns."""
-    parts = [numbers(x).double()]
-    for value in x.values() if isinstance(x, dict) else []:
-        if not value.is_floating_point():
-            parts += [features(column, 64) for column in value.T]
-    return torch.cat(parts, 1)
-
-
-def _entry(model: Trained, number: int) -> str:
-    """What the user calls an entry of the state."""
+def _others(model: Trained, given: str) -> dict[str, Tensor] | None:
+    """Of a table, which columns of each field are not the given one itself; None elsewhere."""
+    if model.config.kind != "table":
+        return None
     codec = model.borders.codec
-    if model.config.kind == "table":
-        names = [
-            name
-            for field, spec in model.config.fields.items()
-            if spec["type"] == "number"
-            for name, _ in codec.columns_of(field)
-        ]
-        return names[number] if number < len(names) else f"category column {number}"
-    return f"entry {number}"
+    return {
+        field: torch.tensor([name != given for name, _ in codec.columns_of(field)], dtype=torch.bool)
+        for field in model.config.fields
+    }
 
 
-def _rise(model: Trained, noisings: Noisings, name: str) -> tuple[float, float]:
+def _data(x: Any, others: dict[str, Tensor] | None) -> tuple[Tensor, list[str]]:
+    """(N, D) numbers, and categories as one-hot columns; and what each column is."""
+    if others is None:
+        flat = numbers(x).double()
+        return flat, [f"entry {number}" for number in range(flat.shape[1])]
+    parts, names = [], []
+    for field, value in x.items():
+        for number in others[field].nonzero()[:, 0].tolist():
+            column = value[:, number]
+            hot = column[:, None].double() if column.is_floating_point() else features(column, 64)
+            parts.append(hot)
+            names += [f"column {number} of {field}"] * hot.shape[1]
+    return torch.cat(parts, 1) if parts else torch.zeros(len(lead(x)), 0), names
+
+
+def _rise(
+    model: Trained, noisings: Noisings, name: str, others: dict[str, Tensor] | None
+) -> tuple[float, float]:
     """By how much shuffling one condition raises the error, and the standard error, as shares."""
     cond = noisings.cond or {}
     count = len(cond[name])
     order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
     levels = list(UPPER)
-    own = noisings.errors(model.net, levels).mean(0)
-    other = noisings.errors(model.net, levels, {**cond, name: cond[name][order]}).mean(0)
-    mean = float(own.mean())
+    own = noisings.errors(model.net, levels, counted=others).mean(0)
+    shuffled = {**cond, name: cond[name][order]}
+    other = noisings.errors(model.net, levels, shuffled, others).mean(0)
+    mean = max(float(own.mean()), 1e-12)
     difference = other - own
     return float(difference.mean()) / mean, float(difference.std()) / count**0.5 / mean
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from unfog.errors import RunError
 from unfog.judge.doctor.course import course
-from unfog.judge.doctor.facts import Aim, Facts, Fit, Scale
+from unfog.judge.doctor.facts import Aim, Facts, Fit, More, Scale
 from unfog.judge.doctor.neighbours import copies
 from unfog.judge.doctor.restored import Noisings, numbers
 from unfog.kinds.items import Items
@@ -28,10 +28,10 @@ from unfog.tasks.assemble import build_sampling, entries
 from unfog.tasks.doctor.asked import classes, conditions
 from unfog.tasks.doctor.drawn import drawn
 from unfog.tasks.doctor.foreign import foreign
-from unfog.tasks.doctor.trial import trial
+from unfog.tasks.doctor.trial import more, trial
 from unfog.tasks.evaluate import training_data
-from unfog.tasks.prepare import encoded
 from unfog.tasks.looks import seen
+from unfog.tasks.prepare import encoded
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.heldout import levels
@@ -76,7 +76,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
     plain = Trained(model.folder, config, model.net, model.borders, model.splits, device="cpu")
     times = levels(model.net.path, LEVELS)
     labels = classes(model, base.cond)
-    fit, dead, noisings = _fit(plain, base, held, times, labels)
+    fit, dead, noisings, further = _fit(plain, base, held, times, labels)
     mlp = config.net["name"] in ("mlp", "table", "dit")
     count = len(model.splits.train)
     width = config.net.get("width")
@@ -109,6 +109,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
         copies=shown,
         dead=dead,
         trial=trial(model),
+        more=further,
         heldout=tuple(
             float(line["validation_mean"])
             for line in seen(model.folder, "heldout")
@@ -127,11 +128,12 @@ def _part(model: Trained, items: Items, places: np.ndarray, most: int) -> Part:
 
 def _fit(
     model: Trained, base: Part, held: Part | None, times: Tensor, labels: Tensor | None
-) -> tuple[Fit, float, Noisings]:
-    """Errors of averaged and last weights on training and held-out items; dead entries; and the
-    held-out noisings (of training items, where none were held out).
+) -> tuple[Fit, float, Noisings, More | None]:
+    """Errors of averaged and last weights on training and held-out items; dead entries; the
+    held-out noisings (of training items, where none were held out); what more updates bring.
     """
     raw = _last(model)
+    most = max(32, min(MOST, 2_000_000 // entries(model.config)))
 
     def noised(part: Part, base_x: State, known: Tensor | None) -> Noisings:
         own = None if known is None else classes(model, part.cond)
@@ -139,9 +141,9 @@ def _fit(
             model.net, part.x, part.cond, times, train=base_x, labels=known, known=own
         )
 
-    few = base.take(MOST)
+    few = base.take(most)
     mine = noised(few, base.x, labels)
-    theirs = None if held is None else noised(held.take(MOST), base.x, labels)
+    theirs = None if held is None else noised(held.take(most), base.x, labels)
     if theirs is not None:  # one unit for both, so that their errors can be compared
         mine.units = theirs.units
     looked = theirs or mine
@@ -156,7 +158,8 @@ def _fit(
         raw_held=None if raw is None else _means(theirs, raw),
         linear_gap=gap,
     )
-    return fit, looked.dead(model.net), looked
+    further = None if raw is None else more(model, raw, mine, theirs)
+    return fit, looked.dead(model.net), looked, further
 
 
 def _means(noisings: Noisings | None, net: Model) -> Any:
