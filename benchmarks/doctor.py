@@ -160,8 +160,15 @@ def cases(group: str) -> list[Case]:
             data = Data(**{**vars(data), "given": None})
         more = 1 if recipe == "flow" else 1.5
         made.append(
-            Case(None, data, f"{recipe}, {settings}", int(data.steps * more), settings, recipe,
-                 seed=100 + number)
+            Case(
+                None,
+                data,
+                f"{recipe}, {settings}",
+                int(data.steps * more),
+                settings,
+                recipe,
+                seed=100 + number,
+            )
         )
     return made
 
@@ -174,15 +181,27 @@ def _under(data: Data, turn: int, rng: Any) -> Case:
 def _slow(data: Data, turn: int, rng: Any) -> Case:
     share = (0.2, 0.15, 0.25)[turn]
     steps = int(data.steps * share)
-    return Case("slow_convergence", data, f"{steps} steps", steps,
-                {"schedule": "constant"} if turn == 1 else {}, seed=turn)
+    return Case(
+        "slow_convergence",
+        data,
+        f"{steps} steps",
+        steps,
+        {"schedule": "constant"} if turn == 1 else {},
+        seed=turn,
+    )
 
 
 def _over(data: Data, turn: int, rng: Any) -> Case:
     data = data.take(rng.permutation(len(data.data))[: (260, 320, 300)[turn]])
     data.given = None
-    return Case("over_fitting", data, f"{len(data.data)} items, wide, long", 1000,
-                {"net.width": 192, "net.depth": 2}, seed=turn)
+    return Case(
+        "over_fitting",
+        data,
+        f"{len(data.data)} items, wide, long",
+        1000,
+        {"net.width": 192, "net.depth": 2},
+        seed=turn,
+    )
 
 
 def _few(data: Data, turn: int, rng: Any) -> Case:
@@ -193,8 +212,14 @@ def _few(data: Data, turn: int, rng: Any) -> Case:
 
 def _tiny(data: Data, turn: int, rng: Any) -> Case:
     width = (4, 6, 2)[turn]
-    return Case("net_too_small", data, f"width {width}", 900,
-                {"net.width": width, "net.depth": 1, "train.lr": 5e-3}, seed=turn)
+    return Case(
+        "net_too_small",
+        data,
+        f"width {width}",
+        900,
+        {"net.width": width, "net.depth": 1, "train.lr": 5e-3},
+        seed=turn,
+    )
 
 
 def _large(data: Data, turn: int, rng: Any) -> Case:
@@ -242,8 +267,9 @@ def _aim(data: Data, turn: int, rng: Any) -> Case:
 
 def _ema(data: Data, turn: int, rng: Any) -> Case:
     steps = int(data.steps * (0.4, 0.5, 0.3)[turn])
-    return Case("ema_too_long", data, f"EMA 0.28, {steps} steps", steps, {"train.ema": 0.28},
-                seed=turn)
+    return Case(
+        "ema_too_long", data, f"EMA 0.28, {steps} steps", steps, {"train.ema": 0.28}, seed=turn
+    )
 
 
 def _ignored(data: Data, turn: int, rng: Any) -> Case:
@@ -256,20 +282,28 @@ def _ignored(data: Data, turn: int, rng: Any) -> Case:
             data = data.with_column(named, data.columns[named][order])
         return Case("condition_ignored", data, "labels shuffled", None, seed=turn)
     share = (0.995, 0.0, 0.99)[turn]
-    return Case("condition_ignored", data, f"dropout {share}", None, {"train.dropout": share},
-                seed=turn)
+    return Case(
+        "condition_ignored", data, f"dropout {share}", None, {"train.dropout": share}, seed=turn
+    )
 
 
 def _leak(data: Data, turn: int, rng: Any) -> Case:
     count = len(data.data)
     if turn == 0:
-        return Case("label_leak", data.with_column("code", np.array([f"id{i:05d}" for i in range(count)])),
-                    "an identifier is given")
+        return Case(
+            "label_leak",
+            data.with_column("code", np.array([f"id{i:05d}" for i in range(count)])),
+            "an identifier is given",
+        )
     flat = data.numbers()
     entry = int(flat.std(0).argmax())
     values = flat[:, entry] if turn == 1 else 2.5 * flat[:, entry] + 1e-3 * rng.normal(size=count)
-    return Case("label_leak", data.with_column("code", values.astype(np.float64)),
-                f"entry {entry} is given", seed=turn)
+    return Case(
+        "label_leak",
+        data.with_column("code", values.astype(np.float64)),
+        f"entry {entry} is given",
+        seed=turn,
+    )
 
 
 def _copies(data: Data, turn: int, rng: Any) -> Case:
@@ -280,20 +314,30 @@ def _copies(data: Data, turn: int, rng: Any) -> Case:
     again = data.take(np.concatenate([np.arange(count), np.arange(count)]))
     if isinstance(again.data, pd.DataFrame):
         number = [c for c in again.data.columns if again.data[c].dtype.kind == "f"]
-        jitter = 1e-4 * again.data[number].std().to_numpy() * rng.normal(size=(2 * count, len(number)))
+        jitter = (
+            1e-4 * again.data[number].std().to_numpy() * rng.normal(size=(2 * count, len(number)))
+        )
         again.data = again.data.reset_index(drop=True)
         again.data[number] += jitter
     elif again.data.dtype.kind == "u":
         noise = (rng.random(again.data.shape) < 0.02).astype(np.uint8)
         again.data = np.where(again.data < 255, again.data + noise, again.data).astype(np.uint8)
     else:
-        again.data = (again.data + 1e-4 * again.data.std() * rng.normal(size=again.data.shape)).astype(np.float32)
+        again.data = (
+            again.data + 1e-4 * again.data.std() * rng.normal(size=again.data.shape)
+        ).astype(np.float32)
     return Case("duplicates", again, "every item twice, a hair apart", None, seed=turn)
 
 
 def _dead(data: Data, turn: int, rng: Any) -> Case:
-    return Case("dead_outputs", data, "part of the last layer stays 0", None, mask=(0.25, 0.4, 0.5)[turn],
-                seed=turn)
+    return Case(
+        "dead_outputs",
+        data,
+        "part of the last layer stays 0",
+        None,
+        mask=(0.25, 0.4, 0.5)[turn],
+        seed=turn,
+    )
 
 
 def _strong(data: Data, turn: int, rng: Any) -> Case:
@@ -437,11 +481,22 @@ def main() -> None:
         except unfog.UnfogError as error:
             print(f"{case.fault} on {case.data.name}: {error}", flush=True)
             continue
-        rows.append({"fault": case.fault, "data": case.data.name, "how": case.how, "fit": fit,
-                     "doctor": doctor, "facts": facts})
+        rows.append(
+            {
+                "fault": case.fault,
+                "data": case.data.name,
+                "how": case.how,
+                "fit": fit,
+                "doctor": doctor,
+                "facts": facts,
+            }
+        )
         names = [f.name for f in diagnosed(Facts.from_json(facts)).findings]
-        print(f"{case.fault or 'healthy':20} {case.data.name:14} {case.how:32} fit {fit:.1f} s, "
-              f"doctor {doctor:.1f} s: {names}", flush=True)
+        print(
+            f"{case.fault or 'healthy':20} {case.data.name:14} {case.how:32} fit {fit:.1f} s, "
+            f"doctor {doctor:.1f} s: {names}",
+            flush=True,
+        )
         options.out.write_text(json.dumps({"rows": rows}))
     options.out.write_text(json.dumps({**judged(rows), "rows": rows}, indent=1))
 

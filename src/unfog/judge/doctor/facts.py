@@ -46,14 +46,15 @@ class Scale:
     """Of the training states, in units of their overall deviation.
 
     Attributes:
-        offset: distance of the mean from 0.     outlier: the largest distance of a value from its
-            entry's median, in widths of the middle 90 %.     where: rows and entry of the largest.
+        offset: distance of the mean from 0.     outlier: the largest share of an entry's variance
+            that 1 % of the items hold.     where, item: its entry, and the item furthest out.
         source_offset, source_spread: of a further source, against the training part.
     """
 
     offset: float
     outlier: float
     where: str = ""
+    item: int | None = None
     source_offset: float | None = None
     source_spread: float | None = None
 
@@ -101,8 +102,8 @@ class Drawn:
 
     Attributes:
         outside, plain_outside: share of numbers outside the data's range, at the run's scale and
-            at scale 1.     spread, plain_spread: deviation of samples of one condition, likewise, in
-            units of the data's.     narrow: share of entries whose samples hardly vary.
+            at scale 1.     spread, plain_spread: deviation of samples of one condition,
+            likewise, in units of the data's.     narrow: share of entries whose samples hardly vary.
         scale: the run's.
     """
 
@@ -120,11 +121,13 @@ class Copies:
 
     Attributes:
         share: of the held-out items.     chance: what smooth data of as many directions has.
+        looked: held-out items that were looked at.
         exact: share of a further source that are training items.
     """
 
     share: float
     chance: float
+    looked: int = 0
     exact: float = 0.0
 
 

@@ -28,4 +28,4 @@ def copies(train: Tensor, held: Tensor, *, most: int = 500, among: int = 10_000)
     distance = torch.cdist(x, y).topk(RANK, largest=False).values
     near = distance[:, 0] < NEAR * distance[:, -1]
     size = directions(y.numpy())
-    return Copies(float(near.float().mean()), 1 - (1 - NEAR**size) ** 4)
+    return Copies(float(near.float().mean()), 1 - (1 - NEAR**size) ** 4, len(x))

@@ -90,9 +90,7 @@ class Noisings:
         for level in range(len(self.times)) if levels is None else levels:
             noised = self.noised[level]
             t = self.times[level].expand(len(lead(self.x)))
-            x_hat = _named(model.predict(
-                noised.x_t, t, self.cond if cond is None else cond
-            ))
+            x_hat = _named(model.predict(noised.x_t, t, self.cond if cond is None else cond))
             total = torch.zeros(len(t), dtype=torch.float64)
             weight = 0
             for name, field, path, _ in self._fields():
@@ -110,7 +108,7 @@ class Noisings:
         return torch.stack(rows)
 
     def linear_errors(self) -> list[float] | None:
-        """Of the plain Gaussian denoiser, mean over fields of numbers; None where there are none."""
+        """Of the plain Gaussian denoiser, mean over fields of numbers; None without any."""
         if not any(self.linear):
             return None
         return [sum(level.values()) / len(level) for level in self.linear]

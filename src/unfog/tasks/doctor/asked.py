@@ -67,7 +67,9 @@ def _others(model: Trained, given: str) -> dict[str, Tensor] | None:
         return None
     codec = model.borders.codec
     return {
-        field: torch.tensor([name != given for name, _ in codec.columns_of(field)], dtype=torch.bool)
+        field: torch.tensor(
+            [name != given for name, _ in codec.columns_of(field)], dtype=torch.bool
+        )
         for field in model.config.fields
     }
 

@@ -66,4 +66,3 @@ def _facts(x: Tensor, data: Tensor) -> tuple[float, float]:
     outside = ((x < low - margin) | (x > high + margin)).double().mean()
     inside = x.reshape(GROUPS, EACH, -1).var(1).mean().sqrt()
     return float(outside), float(inside / whole)
-

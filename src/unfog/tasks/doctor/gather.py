@@ -16,6 +16,7 @@ from unfog.judge.doctor.facts import Aim, Facts, Fit, More, Scale
 from unfog.judge.doctor.neighbours import copies
 from unfog.judge.doctor.restored import Noisings, numbers
 from unfog.kinds.items import Items
+from unfog.kinds.table.cells import Table
 from unfog.maths.affine import Affine
 from unfog.maths.product import Product
 from unfog.maths.randomness import BatchRng
@@ -25,10 +26,10 @@ from unfog.maths.weights import weights
 from unfog.model import files
 from unfog.model.model import Model
 from unfog.tasks.assemble import build_sampling, entries
-from unfog.tasks.doctor.asked import classes, conditions
+from unfog.tasks.doctor.asked import classes, conditions, unheard
 from unfog.tasks.doctor.drawn import drawn
 from unfog.tasks.doctor.foreign import foreign
-from unfog.tasks.doctor.trial import more, trial
+from unfog.tasks.doctor.trial import more
 from unfog.tasks.evaluate import training_data
 from unfog.tasks.looks import seen
 from unfog.tasks.prepare import encoded
@@ -40,24 +41,29 @@ from unfog.train.log import read
 LEVELS = 6
 MOST = 256
 """Items of a part that are restored."""
+LEAST = 100
+"""Items from which 1 % of them is one."""
 BASE = 2000
 """Training items that references, ranges and copies are taken from."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Some items, encoded."""
+    """Some items, encoded, and where they stand in the run's data."""
 
     items: Items
     x: State
     cond: dict[str, Tensor]
+    places: np.ndarray
 
     def take(self, count: int) -> Part:
         """The first of them."""
         index = np.arange(min(count, len(self.items)))
         picked = torch.from_numpy(index)
         cond = {name: value[picked] for name, value in self.cond.items()}
-        return Part(self.items.take(index), each(lambda v: v[picked], self.x), cond)
+        return Part(
+            self.items.take(index), each(lambda v: v[picked], self.x), cond, self.places[index]
+        )
 
 
 @torch.no_grad()
@@ -73,6 +79,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
     base = _part(model, items, model.splits.train, BASE)
     away = np.concatenate([model.splits.validation, model.splits.test])
     held = _part(model, items, away, 2 * MOST) if len(away) else None
+    held = held if held is not None and len(held.items) else None
     plain = Trained(model.folder, config, model.net, model.borders, model.splits, device="cpu")
     times = levels(model.net.path, LEVELS)
     labels = classes(model, base.cond)
@@ -82,6 +89,8 @@ def gather(model: Trained, source: Any = None) -> Facts:
     width = config.net.get("width")
     lines = read(model.folder / "metrics.jsonl")
     scale = _scale(base.x)
+    if scale.item is not None:
+        scale = replace(scale, item=int(base.places[scale.item]))
     shown = copies(numbers(base.x), numbers(held.x)) if held and not config.fields else None
     if held and config.fields:
         shown = copies(_mixed(base.x), _mixed(held.x))
@@ -108,7 +117,6 @@ def gather(model: Trained, source: Any = None) -> Facts:
         drawn=drawn(plain, base.items),
         copies=shown,
         dead=dead,
-        trial=trial(model),
         more=further,
         heldout=tuple(
             float(line["validation_mean"])
@@ -122,8 +130,14 @@ def _part(model: Trained, items: Items, places: np.ndarray, most: int) -> Part:
     """At most `most` of the items at these places, at random, encoded."""
     order = np.random.default_rng(0).permutation(len(places))[:most]
     chosen = places[order]
-    states, cond = encoded(items, replace(model.splits, train=chosen), model.borders)
-    return Part(items.take(chosen), states, cond)
+    if isinstance(items.data, Table):  # a held-out row may hold a level that training never had
+        chosen = chosen[model.borders.codec.known_rows(items.data[chosen])]
+    part = items.take(chosen)
+    given = {**part.columns, **unheard(model, part)}
+    part = replace(part, columns=given)
+    whole = replace(model.splits, train=np.arange(len(part)))
+    states, cond = encoded(part, whole, model.borders)
+    return Part(part, states, cond, chosen)
 
 
 def _fit(
@@ -137,9 +151,7 @@ def _fit(
 
     def noised(part: Part, base_x: State, known: Tensor | None) -> Noisings:
         own = None if known is None else classes(model, part.cond)
-        return Noisings(
-            model.net, part.x, part.cond, times, train=base_x, labels=known, known=own
-        )
+        return Noisings(model.net, part.x, part.cond, times, train=base_x, labels=known, known=own)
 
     few = base.take(most)
     mine = noised(few, base.x, labels)
@@ -190,13 +202,18 @@ def _scale(x: State) -> Scale:
         return Scale(0.0, 0.0)
     spread = values.std(0)
     whole = float(values.var(0).mean().sqrt())
-    low, middle, high = torch.quantile(values, torch.tensor([0.05, 0.5, 0.95]).double(), dim=0)
-    far, rows = (values - middle).abs().max(0)
-    counts = (spread > 0.3 * whole) & (high > low)
-    ratio = torch.where(counts, far / (high - low).clamp_min(1e-12), torch.zeros_like(far))
-    entry = int(ratio.argmax())
     offset = float(values.mean(0).mean().abs()) / max(whole, 1e-12)
-    return Scale(offset, float(ratio[entry]), f"entry {entry}, item {int(rows[entry])}")
+    if len(values) < LEAST:
+        return Scale(offset, 0.0)
+    ends = torch.tensor([0.05, 0.5, 0.95]).double()
+    low, middle, high = torch.quantile(values, ends, dim=0)
+    away = (values - middle).square()
+    top, rows = away.topk(max(1, len(values) // 100), dim=0)
+    share = top.sum(0) / away.sum(0).clamp_min(1e-30)
+    share = torch.where((spread > 0.3 * whole) & (high > low), share, torch.zeros_like(share))
+    entry = int(share.argmax())
+    where = f"entry {entry}"
+    return Scale(offset, float(share[entry]), where, item=int(rows[0, entry]))
 
 
 def _mixed(x: State) -> Tensor:
@@ -222,8 +239,10 @@ def _aim(model: Trained, base: Part) -> Aim | None:
     part = base.take(1000)
     count = len(lead(part.x))
     drawn = law.draw(path, 4096, rng=BatchRng(0, 53)).double()
-    many = [net.loss(part.x, part.cond or None, times=law, weight=weight, rng=BatchRng(0, n))
-            for n in range(54, 54 + max(1, 1000 // count))]
+    many = [
+        net.loss(part.x, part.cond or None, times=law, weight=weight, rng=BatchRng(0, n))
+        for n in range(54, 54 + max(1, 1000 // count))
+    ]
     losses, t = torch.cat([v[0] for v in many]), torch.cat([v[1] for v in many])
     groups = losses.double()[t.argsort()].tensor_split(20)
     sums = torch.stack([g.sum() for g in groups])

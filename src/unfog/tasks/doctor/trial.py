@@ -21,15 +21,15 @@ from unfog.train.loop import Diverged, train
 from unfog.train.optim import adamw
 from unfog.train.schedule import Constant, CosineFall, Horizon, Schedule
 
-FACTORS = (1 / 30, 1.0, 30.0)
+FACTORS = (1 / 30, 1.0, 30.0, 1000.0)
 UPDATES = 60
 SECONDS = 8.0
 """For all of them, about."""
 
 
 def trial(model: Trained) -> Trial:
-    """Train anew for a few updates at a thirtieth, once and thirty times the run's step size, on
-    the same batches with the same noise. Nothing of the run is touched.
+    """Train anew for a few updates at a thirtieth, once, thirty and a thousand times the run's
+    step size, on the same batches with the same noise. Nothing of the run is touched.
     """
     prepared, config = prepared_of(model), model.config
     steps, ends = UPDATES, []
