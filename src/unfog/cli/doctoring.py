@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from json import dumps
 from pathlib import Path
 from typing import Any
 
@@ -37,31 +38,25 @@ def doctor(
         One JSON object on standard output.
     """
     from unfog.errors import QualityError
-    from unfog.tasks.doctor import diagnose
+    from unfog.tasks.doctor.diagnose import diagnose
     from unfog.tasks.load import load
 
     found = diagnose(load(run, device=device), source)
-    if json:
-        told = found.to_json()
-    else:
-        told = None
+    told: dict[str, Any] = found.to_json()
+    if not json:
         _show(found)
     if strict and not found.healthy:
         names = ", ".join(finding.name for finding in found.findings)
         if json:
-            import json as text
-
-            print(text.dumps(told, allow_nan=False))
+            print(dumps(told, allow_nan=False))
         raise QualityError(f"{run} has {len(found.findings)} findings: {names}")
-    return told
+    return told if json else None
 
 
 def _show(found: Any) -> None:
     """A table on a terminal, lines elsewhere."""
     if found.healthy or not sys.stdout.isatty():
         print(found)
-        for name, margin in found.margins.items() if found.healthy else ():
-            print(f"  {name.replace('_', ' ')}: {margin}")
         return
     from rich.console import Console
     from rich.table import Table

@@ -316,8 +316,8 @@ def condition_ignored(facts: Facts) -> Reading | None:
                 if not silent or one.rise > 3 * one.error
                 else 1.0,
                 0.75,
-                f"shuffling {name!r} changes the held-out error by {100 * one.rise:.1f} % (standard "
-                f"error {100 * one.error:.1f}); it says {100 * max(0.0, one.says):.0f} % of the "
+                f"shuffling {name!r} changes the held-out error by {100 * one.rise:.1f} % "
+                f"(standard error {100 * one.error:.1f}); it says {100 * max(0.0, one.says):.0f} % of the "
                 "data's variance",
                 f"{name!r} says nothing of the data: wrong, shuffled or misaligned values"
                 if silent

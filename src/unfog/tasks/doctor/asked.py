@@ -8,17 +8,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from unfog.errors import UnknownName
 from unfog.judge.doctor.facts import Condition
 from unfog.judge.doctor.probes import explained, features
 from unfog.judge.doctor.restored import Noisings, numbers
 from unfog.kinds.fields import plain_values
+from unfog.kinds.given import find
+from unfog.kinds.items import Items
 from unfog.maths.states import lead
 from unfog.tasks.trained import Trained
 
 if TYPE_CHECKING:
     from unfog.tasks.doctor.gather import Part
 
-FEW = 20
+WIDEST = 512
+"""Classes beyond which what a condition says is not probed."""
 UPPER = (2, 3, 4, 5)
 """Levels at which a condition has something left to say."""
 
@@ -43,11 +47,12 @@ def conditions(
     looked = base if held is None else held
     for name, spec in model.borders.given.specs.items():
         size = spec["size"] if spec["type"] in ("class", "text") else None
+        fine = size is None or size <= WIDEST
         mine, theirs = features(base.cond[name], size), features(looked.cond[name], size)
         other = _others(model, name)
         x, names = _data(base.x, other)
         y, _ = _data(looked.x, other)
-        says, most, entry = explained(mine, x, theirs, y) if x.shape[1] else (0.0, 0.0, 0)
+        says, most, entry = explained(mine, x, theirs, y) if x.shape[1] and fine else (0.0, 0.0, 0)
         rise, error = _rise(model, noisings, name, other)
         found[name] = Condition(
             says=says,
@@ -67,9 +72,7 @@ def _others(model: Trained, given: str) -> dict[str, Tensor] | None:
         return None
     codec = model.borders.codec
     return {
-        field: torch.tensor(
-            [name != given for name, _ in codec.columns_of(field)], dtype=torch.bool
-        )
+        field: torch.tensor([name != given for name, _ in codec.columns_of(field)]).bool()
         for field in model.config.fields
     }
 
@@ -122,3 +125,23 @@ def _repeats(base: Part, name: str, model: Trained) -> float:
 def _column(base: Part, name: str, model: Trained) -> dict[str, Any]:
     picked = model.borders.given.pick(base.items.columns)
     return {name: picked[name]} if name in picked else {}
+
+
+def unheard(model: Trained, items: Items) -> dict[str, list[Any]]:
+    """The condition columns of some items, with None for classes that training did not have."""
+    found = {}
+    given = model.borders.given
+    for name, values in given.pick(items.columns).items():
+        if given.specs[name]["type"] != "class":
+            continue
+        known: dict[Any, bool] = {None: True}
+        plain = plain_values(values)
+        for value in set(plain):
+            try:
+                given.encode({name: value}, 1)
+                known[value] = True
+            except UnknownName:
+                known[value] = False
+        if not all(known.values()):
+            found[find(name, items.columns) or name] = [v if known[v] else None for v in plain]
+    return found

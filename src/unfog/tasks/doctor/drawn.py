@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from unfog.errors import UnfogError
 from unfog.judge.doctor.facts import Drawn
 from unfog.judge.doctor.restored import numbers
 from unfog.kinds.items import Items
@@ -25,10 +26,12 @@ def drawn(model: Trained, items: Items) -> Drawn | None:
     if not data.shape[1]:
         return None
     scale = model.config.scale if model.config.given else 1.0
-    strong = _states(model, items, scale)
-    plain = strong if scale == 1 else _states(model, items, 1.0)
-    outside, spread = _facts(strong, data)
+    plain = _states(model, items, 1.0)
     plain_outside, plain_spread = _facts(plain, data)
+    try:
+        outside, spread = _facts(plain if scale == 1 else _states(model, items, scale), data)
+    except UnfogError:  # samples so far out that no path takes them
+        outside, spread = 1.0, plain_spread
     wide, whole = data.std(0), data.var(0).mean().sqrt()
     varied = wide > 0.1 * whole
     still = plain.std(0) < 0.05 * wide

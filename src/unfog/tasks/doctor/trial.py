@@ -32,7 +32,8 @@ def trial(model: Trained) -> Trial:
     step size, on the same batches with the same noise. Nothing of the run is touched.
     """
     prepared, config = prepared_of(model), model.config
-    steps, ends = UPDATES, []
+    ends: list[float] = []
+    steps = UPDATES
     for factor in FACTORS:
         net = build_model(config)
         lr, share = config.train.lr * factor, SECONDS / len(FACTORS)
