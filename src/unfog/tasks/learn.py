@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import pathlib
-import signal
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unfog.errors import ArgumentError, Stopped
+from unfog.errors import ArgumentError
 from unfog.failpoints import at
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
@@ -30,6 +24,7 @@ from unfog.tasks.assemble import build_model, build_objective, build_schedule
 from unfog.tasks.card import write_card
 from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
+from unfog.tasks.course import Course, follow, signals
 from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
@@ -42,7 +37,7 @@ from unfog.train.dist import World, here, threads
 from unfog.train.importance import importance
 from unfog.train.known import Known
 from unfog.train.log import Log
-from unfog.train.loop import Progress, train
+from unfog.train.loop import train
 from unfog.train.optim import adamw
 from unfog.train.parallel import shard, whole
 from unfog.train.plan import Pace
@@ -103,37 +98,6 @@ def _augment(prepared: Prepared) -> Callable[..., Any] | None:
         return space.into(x), {**cond, AUGMENT: how}
 
     return augment
-
-
-@dataclass
-class Course:
-    """Where a run stands: what a checkpoint keeps beside weights.
-
-    Attributes:
-        start: the step it goes on from.     spent: seconds of training before that.
-        worked: processor seconds before that.
-        pending: losses since the last log line, so that a resumed run logs the same means.
-        micro: rows of a batch at once, at most.
-        looked: seconds of looks, of this part.
-    """
-
-    horizon: Horizon
-    start: int = 0
-    spent: float = 0.0
-    pending: list[float] = field(default_factory=list)
-    worked: float = 0.0
-    micro: int | None = None
-    begun: float = field(default_factory=time.monotonic)
-    clocked: float = field(default_factory=time.process_time)
-    looked: float = 0.0
-
-    def processor(self) -> float:
-        """Processor seconds of training so far, of this process's threads together."""
-        return self.worked + time.process_time() - self.clocked
-
-    def seconds(self) -> float:
-        """Seconds of training so far, all parts together."""
-        return self.spent + time.monotonic() - self.begun
 
 
 def learn(
@@ -285,7 +249,7 @@ def learn(
     torch.set_num_threads(min(config.train.threads, threads(world)))
     try:
         with signals() as asked, bar("learning", 1.0, show=show) as line:
-            _follow(
+            follow(
                 loop, course, pace, config, log, line, save, asked, world, looks, after, quiet=quiet
             )
     finally:
@@ -308,129 +272,6 @@ def learn(
         world.lead(snapshots.finish)
     prepared = prepared.with_config(config)
     return finish(folder, prepared, averaged, device, course.seconds(), world)
-
-
-def _follow(
-    loop: Iterator[Progress],
-    course: Course,
-    pace: Pace | None,
-    config: Config,
-    log: Log | None,
-    line: Any,
-    save: Callable[[int], None],
-    asked: list[int],
-    world: World,
-    looks: Looks,
-    after: Callable[[int], None],
-    *,
-    quiet: bool,
-) -> None:
-    """Log, look and save now and then, and stop when asked: any process may be, all do."""
-    launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
-    every, saved, horizon = config.train.log_every, time.monotonic(), course.horizon
-    smooth = None
-    for progress in loop:
-        loss = float(progress.loss)
-        course.pending.append(loss)
-        course.micro = progress.micro
-        for text in progress.said if world.chief else ():
-            note(f"note: {text}", quiet=quiet)
-        if math.isfinite(loss):
-            smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
-        now = time.monotonic()
-        moved = (pace is not None and pace.check(progress.step, now)) or bool(progress.said)
-        if launcher is not None and os.getppid() != launcher:
-            asked.append(signal.SIGTERM)  # nobody is left who could end this process
-        late = now - saved > config.train.checkpoint_seconds
-        stop, changed, due, horizon.steps = world.vote(
-            asked[0] if asked else 0,
-            moved,
-            late and world.chief,
-            horizon.steps if world.chief else 0,
-        )
-        trained = now - course.begun - course.looked
-        after(progress.step)
-        if changed or progress.step % every == 0 or progress.step == horizon.steps:
-            speed = (progress.step - course.start) * config.train.batch / trained
-            if log is not None:
-                ahead = looks.ahead(progress.step, horizon.steps)
-                left = ahead + (horizon.steps - progress.step) * config.train.batch / speed
-                _write(log, progress, course, loss, speed, left)
-            course.pending.clear()
-            said = "no loss yet" if smooth is None else f"loss {smooth:.4f}"
-            said = f"{said}  {speed:.0f} items/s{_held(looks)}"
-            line.to(progress.step / horizon.steps, said)
-        if stop:
-            save(progress.step)
-            _stop(stop, progress.step, horizon.steps)
-        if due:
-            save(progress.step)
-            saved = now
-    save(horizon.steps)
-
-
-def _held(looks: Looks) -> str:
-    """The last look's held-out loss, for the progress line."""
-    mean = looks.latest.get("heldout", {}).get("validation_mean")
-    return "" if mean is None else f"  held-out {mean:.4f}"
-
-
-def _write(
-    log: Log, progress: Progress, course: Course, loss: float, speed: float, left: float
-) -> None:
-    log.write(
-        progress.step,
-        loss=sum(course.pending) / len(course.pending),
-        last_loss=loss,
-        lr=progress.rate,
-        gradient=progress.gradient,
-        skipped=progress.skipped,
-        halvings=progress.halvings,
-        **({"said": " ".join(progress.said)} if progress.said else {}),
-        items_per_second=round(speed, 1),
-        steps=course.horizon.steps,
-        seconds=round(course.seconds(), 2),
-        cpu_seconds=round(course.processor(), 2),
-        left=round(left, 1),
-    )
-
-
-def _stop(number: int, step: int, steps: int) -> None:
-    stopped = Stopped(f"stopped at step {step} of {steps}; go on with --resume")
-    stopped.exit_code = 130 if number == signal.SIGINT else 143
-    raise stopped
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted: the loop stops after its step; a later one at once.
-
-    Among several processes, within a second it is the same request: a scheduler signals a process
-    and its launcher, which passes it on.
-    """
-    asked: list[int] = []
-    first = 0.0
-    same = 1.0 if here().size > 1 else 0.1
-    before: dict[int, Any] = {}
-
-    def noted(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        if asked and time.monotonic() - first > same:
-            if callable(before.get(number)):
-                before[number](number, frame)
-            raise KeyboardInterrupt
-        if not asked:
-            first = time.monotonic()
-            asked.append(number)
-
-    with contextlib.suppress(ValueError):  # not the main thread: the caller's handlers stay
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, noted)
-    try:
-        yield asked
-    finally:
-        for known, handler in before.items():
-            signal.signal(known, handler)
 
 
 def finish(
