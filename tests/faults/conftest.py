@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-STEPS = 96  # with 100 or more, the plan tries some first
+STEPS = 40  # with 100 or more, the plan tries some first
 SETTINGS = {"net.width": 16, "net.depth": 1, "train.checkpoint_seconds": 0.05, "train.log_every": 7}
 
 

@@ -17,7 +17,7 @@ from unfog.tasks.lock import Taken, only
 def test_the_second_training_is_told_who_has_the_folder(unfog, fit, straight, tmp_path):
     """Fresh, resumed, or to replace it; while the first prepares, and while it trains."""
     run = tmp_path / "run"
-    first = unfog.start(*fit(run), failpoints="fit.prepare=sleep:1.5, train.step@30=sleep:3")
+    first = unfog.start(*fit(run), failpoints="fit.prepare=sleep:1.5, train.step@20=sleep:3")
     first.until((run / ".lock").exists)
     held = f"is being trained by process {first.pid} on {socket.gethostname()}"
     code, said = unfog.run(*fit(run))
