@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import SETTINGS, alright, hashes
+from conftest import EACH, SETTINGS, alright, hashes
 
 import unfog as library
 from unfog.cli import run as command
@@ -28,11 +28,11 @@ def told(said, *words):
         assert word in line, line
 
 
-@pytest.mark.parametrize("place", ["checkpoint.between@4", "checkpoint.after_tmp@2", "log.write@2"])
+@pytest.mark.parametrize("place", ["checkpoint.between@7", "checkpoint.after_tmp@2", "log.write@2"])
 def test_a_disk_that_fills_up_in_training_ends_with_code_5(unfog, fit, straight, tmp_path, place):
     """The checkpoint before stays, no half of one does, and with room again the run goes on."""
     run = tmp_path / "run"
-    code, said = unfog.run(*fit(run, train__checkpoint_seconds=1e-6), failpoints=f"{place}=full")
+    code, said = unfog.run(*fit(run, **EACH), failpoints=f"{place}=full")
     assert code == 5
     told(said, "No space left on device")
     [*_, last] = checkpoint.found(run)
@@ -115,7 +115,7 @@ def test_tensorboard_that_fails_midway_costs_one_warning(source, tmp_path):
 
 def test_event_files_that_are_damaged_or_gone_are_not_read(straight, unfog, fit, tmp_path):
     run = tmp_path / "run"
-    code, _ = unfog.run(*fit(run), failpoints="train.step@30=kill")
+    code, _ = unfog.run(*fit(run), failpoints="train.step@20=kill")
     assert code == -9
     events = list(run.glob("events.out.tfevents*"))
     assert events

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from conftest import STEPS, alright, hashes
+from conftest import EACH, STEPS, alright, hashes
 
 CODES = {"term": 143, "int": 130}
 
@@ -47,7 +47,7 @@ def test_in_an_update_it_saves_and_goes_on_alike(
 
 def test_while_saving_the_checkpoint_is_finished_first(unfog, fit, straight, tmp_path):
     run = tmp_path / "run"
-    code, said = unfog.run(*fit(run), failpoints="checkpoint.between@2=term")
+    code, said = unfog.run(*fit(run, **EACH), failpoints="checkpoint.between@2=term")
     assert code == 143
     assert "go on with --resume" in plain(said)
     assert len(list((run / "checkpoints").glob("step-*/manifest.json"))) == 2
@@ -79,7 +79,7 @@ def test_while_sampling_and_judging(unfog, straight, tmp_path, signal_):
 def test_twice_is_at_once(unfog, fit, tmp_path, number, code):
     """The first waits for the update, which takes a minute; the second does not."""
     run = tmp_path / "run"
-    asked = fit(run, steps=20, train__log_every=1, train__checkpoint_seconds=60)
+    asked = fit(run, steps=20, train__log_every=1)
     child, log = unfog.start(*asked, failpoints="train.step@12=sleep:60"), run / "metrics.jsonl"
     child.until(lambda: log.exists() and log.read_text().count("\n") == 11)
     time.sleep(0.5)  # until it sleeps
