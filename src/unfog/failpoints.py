@@ -26,7 +26,7 @@ PLACES = {
     "fit.prepare": "before the source is read",
     "fit.plan": "before sizes are tried",
     "fit.founded": "between two files at the start of a run folder",
-    "train.step": "before an update; its number",
+    "train.step": "before an update of a training, not of a trial; its number",
     "train.rows": "before a forward pass; how many rows",
     "log.write": "before a line of metrics.jsonl",
     "board.write": "before a TensorBoard event",

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-STEPS = 96  # with 100 or more, the plan tries some first
-SETTINGS = {"net.width": 16, "net.depth": 1, "train.checkpoint_seconds": 0.05, "train.log_every": 7}
+STEPS = 30  # with 100 or more, the plan tries some first
+SETTINGS = {"net.width": 16, "net.depth": 1, "train.log_every": 7}
+
+
+EACH = {"train__checkpoint_seconds": 1e-6}
+"""A checkpoint after every update."""
 
 
 @dataclass

@@ -55,7 +55,7 @@ def test_every_verb_works_alone_and_keeps_no_secret(alone, tmp_path):
         ["inspect", table],
         ["fit", table, "-o", run, "--steps", 8, "--batch", 32, *small],
         ["sample", run, "-n", 8, "-o", work / "s.csv", *few],
-        ["fill", run, table, "-o", work / "f.csv", *few],
+        ["fill", run, table, "-o", work / "f.csv", *few, "--unknown", "as-missing"],
         ["score", run, table, "-o", work / "sc.csv", "--draws", 1],
         ["evaluate", run, "-n", 30, *few, "--no-baselines"],
         ["report", run],

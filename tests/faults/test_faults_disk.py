@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from conftest import SETTINGS, alright, hashes
+from conftest import EACH, SETTINGS, alright, hashes
 
 import unfog as library
 from unfog.cli import run as command
@@ -32,7 +32,7 @@ def told(said, *words):
 def test_a_disk_that_fills_up_in_training_ends_with_code_5(unfog, fit, straight, tmp_path, place):
     """The checkpoint before stays, no half of one does, and with room again the run goes on."""
     run = tmp_path / "run"
-    code, said = unfog.run(*fit(run, train__checkpoint_seconds=1e-6), failpoints=f"{place}=full")
+    code, said = unfog.run(*fit(run, **EACH), failpoints=f"{place}=full")
     assert code == 5
     told(said, "No space left on device")
     [*_, last] = checkpoint.found(run)
@@ -63,7 +63,7 @@ def test_samples_and_shards_that_do_not_fit_leave_nothing(straight, tmp_path, ca
         assert command(asked) == 5
     told(capsys.readouterr().err, "the disk is full", "nothing was left behind")
     model = library.load(straight)
-    for place in ("samples.write", "file.write@2", "shard.after_tmp"):
+    for place in ("samples.write", "file.write@1", "shard.after_tmp"):
         with arm(f"{place}=full"), pytest.raises(ResourceError):
             draw_shard(model, tmp_path / "shards", 10, 0, 2, steps=2)
         assert [p.name for p in (tmp_path / "shards").iterdir()] == ["request.json"]
@@ -115,7 +115,7 @@ def test_tensorboard_that_fails_midway_costs_one_warning(source, tmp_path):
 
 def test_event_files_that_are_damaged_or_gone_are_not_read(straight, unfog, fit, tmp_path):
     run = tmp_path / "run"
-    code, _ = unfog.run(*fit(run), failpoints="train.step@60=kill")
+    code, _ = unfog.run(*fit(run), failpoints="train.step@20=kill")
     assert code == -9
     events = list(run.glob("events.out.tfevents*"))
     assert events

@@ -8,7 +8,7 @@ import signal
 
 import numpy as np
 import pytest
-from conftest import alright, hashes
+from conftest import EACH, alright, hashes
 
 from unfog.train import checkpoint
 
@@ -23,8 +23,8 @@ def test_twenty_kills_at_random_moments_change_no_bit(unfog, fit, straight, tmp_
         resume = (run / "config.json").exists()
         if place == "train.step":
             kept = checkpoint.found(run)
-            place += f"@{(kept[-1].step if kept else 0) + draw.randint(1, 4)}"
-        code, said = unfog.run(*fit(run, resume=resume), failpoints=f"{place}=kill")
+            place += f"@{(kept[-1].step if kept else 0) + draw.randint(1, 2)}"
+        code, said = unfog.run(*fit(run, resume=resume, **EACH), failpoints=f"{place}=kill")
         assert code == -signal.SIGKILL, (place, code, said)
     assert unfog.run(*fit(run, resume=True))[0] == 0
     assert hashes(run) == hashes(straight)
@@ -33,14 +33,14 @@ def test_twenty_kills_at_random_moments_change_no_bit(unfog, fit, straight, tmp_
 
 @pytest.mark.parametrize(
     ("place", "loses"),
-    [("checkpoint.between@6", 1), ("checkpoint.after_tmp@2", 1), ("checkpoint.after_rename@2", 0)],
+    [("checkpoint.between@7", 1), ("checkpoint.after_tmp@2", 1), ("checkpoint.after_rename@2", 0)],
 )
 def test_a_kill_while_saving_keeps_the_checkpoint_before(
     unfog, fit, straight, tmp_path, place, loses
 ):
     """The second save is cut: in its files, before its rename, after it."""
     run = tmp_path / "run"
-    assert unfog.run(*fit(run), failpoints=f"{place}=kill")[0] == -signal.SIGKILL
+    assert unfog.run(*fit(run, **EACH), failpoints=f"{place}=kill")[0] == -signal.SIGKILL
     kept = checkpoint.found(run)
     assert len(kept) == 2 - loses
     assert checkpoint.newest(run) == (kept[-1], [])

@@ -15,31 +15,31 @@ from unfog.tasks.lock import Taken, only
 
 
 def test_the_second_training_is_told_who_has_the_folder(unfog, fit, straight, tmp_path):
-    """Fresh, resumed, or to replace it; while the first prepares, and while it trains."""
+    """While the first prepares, and while it trains; afresh, resumed, or to replace it. When it is
+    killed, its lock is nobody's."""
     run = tmp_path / "run"
-    first = unfog.start(*fit(run), failpoints="fit.prepare=sleep:1.5, train.step@30=sleep:3")
-    first.until((run / ".lock").exists)
-    held = f"is being trained by process {first.pid} on {socket.gethostname()}"
-    code, said = unfog.run(*fit(run))
-    assert (code, held in said) == (2, True), said
-    first.until((run / "config.json").exists)
-    for more in ({"resume": True}, {}):
-        code, said = unfog.run(*fit(run, *([] if more else ["--overwrite"]), **more))
+
+    def refused(child, *asked):
+        code, said = unfog.run(*asked)
+        held = f"{run} is being trained by process {child.pid} on {socket.gethostname()}"
         assert (code, held in said) == (2, True), said
-    assert first.end()[0] == 0
+
+    def killed(child):
+        os.kill(child.pid, signal.SIGKILL)
+        assert child.end()[0] == -signal.SIGKILL
+        assert (run / ".lock").read_text() == f"process {child.pid} on {socket.gethostname()}"
+
+    child = unfog.start(*fit(run), failpoints="fit.prepare=sleep:600")
+    child.until(lambda: (run / ".lock").exists() and (run / ".lock").read_text())
+    refused(child, *fit(run))
+    killed(child)
+    child = unfog.start(*fit(run), failpoints="train.step@20=sleep:600")
+    child.until((run / "config.json").exists)
+    refused(child, *fit(run, resume=True))
+    refused(child, *fit(run, "--overwrite"))
+    killed(child)
+    assert unfog.run(*fit(run, resume=True))[0] == 0
     assert hashes(run) == hashes(straight)
-    alright(run)
-
-
-def test_a_lock_of_a_dead_process_is_nobodys(unfog, fit, tmp_path):
-    run = tmp_path / "run"
-    child = unfog.start(*fit(run, steps=20), failpoints="train.step@5=sleep:60")
-    child.until(lambda: (run / "config.json").exists())
-    os.kill(child.pid, signal.SIGKILL)
-    assert child.end()[0] == -signal.SIGKILL
-    assert (run / ".lock").read_text() == f"process {child.pid} on {socket.gethostname()}"
-    code, said = unfog.run(*fit(run, resume=True))
-    assert code == 0, said
     alright(run)
 
 

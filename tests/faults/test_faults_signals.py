@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from conftest import STEPS, alright, hashes
+from conftest import EACH, STEPS, alright, hashes
 
 CODES = {"term": 143, "int": 130}
 
@@ -30,7 +30,7 @@ def test_before_training_nothing_is_left(unfog, fit, tmp_path, place, signal_):
 
 @pytest.mark.parametrize(
     ("place", "signal_", "step"),
-    [("train.step@1", "term", 1), ("train.step@1", "int", 1), ("train.step@40", "term", 40)],
+    [("train.step@1", "term", 1), ("train.step@1", "int", 1), ("train.step@20", "term", 20)],
 )
 def test_in_an_update_it_saves_and_goes_on_alike(
     unfog, fit, straight, tmp_path, place, signal_, step
@@ -47,7 +47,7 @@ def test_in_an_update_it_saves_and_goes_on_alike(
 
 def test_while_saving_the_checkpoint_is_finished_first(unfog, fit, straight, tmp_path):
     run = tmp_path / "run"
-    code, said = unfog.run(*fit(run), failpoints="checkpoint.between@2=term")
+    code, said = unfog.run(*fit(run, **EACH), failpoints="checkpoint.between@2=term")
     assert code == 143
     assert "go on with --resume" in plain(said)
     assert len(list((run / "checkpoints").glob("step-*/manifest.json"))) == 2
@@ -79,9 +79,10 @@ def test_while_sampling_and_judging(unfog, straight, tmp_path, signal_):
 def test_twice_is_at_once(unfog, fit, tmp_path, number, code):
     """The first waits for the update, which takes a minute; the second does not."""
     run = tmp_path / "run"
-    child = unfog.start(*fit(run, steps=20), failpoints="train.step@12=sleep:60")
-    child.until(lambda: (run / "metrics.jsonl").exists() and (run / "metrics.jsonl").stat().st_size)
-    time.sleep(0.3)
+    asked = fit(run, steps=20, train__log_every=1)
+    child, log = unfog.start(*asked, failpoints="train.step@12=sleep:60"), run / "metrics.jsonl"
+    child.until(lambda: log.exists() and log.read_text().count("\n") == 11)
+    time.sleep(0.5)  # until it sleeps
     begun = time.monotonic()
     os.kill(child.pid, number)
     time.sleep(0.3)

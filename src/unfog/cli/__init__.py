@@ -21,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = run(list(sys.argv[1:] if arguments is None else arguments))
     except KeyboardInterrupt as error:  # while `run` imports what it needs
         code = _interrupted(error, False)
+    for number in (signal.SIGINT, signal.SIGTERM):  # it ends already, and has said why
+        signal.signal(number, signal.SIG_IGN)
     if code and int(os.environ.get("WORLD_SIZE", "1")) > 1:
         # what is left of a broken process group may abort on the way out, and hide the code
         sys.stdout.flush()

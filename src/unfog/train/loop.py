@@ -118,6 +118,7 @@ def train(
     share = world.share(batches.size)
     pieces = Pieces(share, world.size, micro)
     losses_of = synchronised(Losses(model), world)
+    trial = rescue is None
     if rescue is None:
         rescue = Rescue(model, ema, optimiser, memory, patience=patience, tries=0)
     rescue.begin(start)
@@ -125,7 +126,7 @@ def train(
     for step, batch in enumerate(batches.since(start, None if paired else share), start):
         if step >= horizon.steps:
             break
-        spoil = at("train.step", step + 1)
+        spoil = not trial and at("train.step", step + 1)
         rate = base[0] * schedule.factor(step, horizon.steps) * rescue.factor
         for group, whole in zip(optimiser.param_groups, base, strict=True):
             group["lr"] = rate * (whole / base[0])
