@@ -72,7 +72,7 @@ def away(x, truth):
 
 
 def drawn(
-    predict, path, *, count=20_000, steps=25, solver="heun", eta=0.0, corrector="none", **options
+    predict, path, *, count=10_000, steps=25, solver="heun", eta=0.0, corrector="none", **options
 ):
     x = path.prior(torch.empty(count, SIZE, dtype=F64), rng=BatchRng(3))
     loop = sample(
@@ -168,7 +168,12 @@ def test_never_rules_nothing_out_where_nothing_is_named():
 
 # --- the closed form --------------------------------------------------------------------------
 
-EXACT = {"mmps": (mmps, PRIOR), "mmps, white": (mmps, WHITE), "pigdm, white": (pigdm, WHITE)}
+EXACT = {
+    "mmps": (mmps, PRIOR),
+    "mmps, white": (mmps, WHITE),
+    "pigdm, white": (pigdm, WHITE),
+    "diffpir, white": (diffpir, WHITE),
+}
 
 
 @path_of
@@ -198,7 +203,7 @@ def test_exact_methods_sample_the_posterior(path, name):
 APPROXIMATE = {
     "pigdm": (pigdm, (0.20, 0.24), None),  # 0.145, 0.178
     "dps": (dps, (0.12, 0.09), (0.09, 0.035)),  # 0.091, 0.065; 0.068, 0.026
-    "diffpir": (diffpir, (0.43, 0.55), (0.05, 0.05)),  # 0.325, 0.415; 0.008, 0.012
+    "diffpir": (diffpir, (0.43, 0.55), None),  # 0.326, 0.417
 }
 
 
@@ -257,9 +262,9 @@ def test_an_exact_classifier_gives_the_component(path):
 def test_particles_have_the_posteriors_mean_and_covariance(pull):
     """64 particles; of the covariance's error 2.5 % are the 200 ancestral steps' own."""
     walk = Steer(FREE, LINEAR, likelihood(measurement(PRIOR), LINEAR), pull)
-    last = walked(lambda cut: walk, LINEAR, groups=400, size=64, steps=200)
+    last = walked(lambda cut: walk, LINEAR, groups=250, size=64, steps=200)
     # all particles with their weights, so that the law isn't about the noise of picking one
-    share = torch.softmax(last.log_weight, 1).flatten() / 400
+    share = torch.softmax(last.log_weight, 1).flatten() / 250
     mean = share @ last.x
     cov = ((last.x - mean).T * share) @ (last.x - mean)
     truth = posterior(PRIOR)
@@ -325,18 +330,18 @@ def filled_truth():
 def test_held_entries_are_bit_equal_and_the_rest_is_their_conditional():
     truth, off = filled_truth(), []
     for size in (1, 16, 64):
-        count = 1500 * size
+        count = 800 * size
         last = walked(
             lambda cut, n=count, k=size: Hold(
                 FREE, LINEAR, SEEN.expand(n, 4), KEEP.expand(n, 4), cut, size=k, rng=BatchRng(9)
             ),
             LINEAR,
-            groups=1500,
+            groups=800,
             size=size,
             steps=60,
         )
         assert torch.equal(last.x[:, KEEP.bool()], SEEN[KEEP.bool()].expand(count, 2))
-        share = torch.softmax(last.log_weight, 1).flatten() / 1500
+        share = torch.softmax(last.log_weight, 1).flatten() / 800
         off.append((share @ last.x[:, ~KEEP.bool()] - truth.mean).norm() / truth.cov.trace().sqrt())
     assert off[0] > 0.2  # replacement alone
     assert off[2] < 0.05, off

@@ -15,7 +15,7 @@ from unfog.guide.operators import transposed
 from unfog.guide.pigdm import inverted, moved
 from unfog.guide.tilt import check_path
 from unfog.maths.affine import Affine, as_time
-from unfog.maths.product import Product, fieldwise
+from unfog.maths.product import fieldwise
 
 
 @guides.add(
@@ -34,11 +34,11 @@ def diffpir(
 ) -> Callable[..., Any]:
     """Towards a measurement without any derivative of the net: the nearest data that explains it.
 
-        argmin_x |y - A x|^2 / noise^2 + |x - x_hat|^2 / r^2,     r = strength sigma / alpha
+        argmin_x |y - A x|^2 / noise^2 + |x - x_hat|^2 / (strength r)^2,     r as in `pigdm`
 
-    No derivative of the net: a step costs one call, as without guidance. An approximation, since
-    it takes the prediction's error as white and independent of what was seen; its samples spread
-    too little. With eta > 0 the loop adds the paper's fresh noise.
+    No derivative of the net: a step costs one call, as without guidance. Exact where the data is
+    Gaussian and white with the measurement's spread; else its samples spread too little. With
+    eta > 0 the loop adds the paper's fresh noise.
 
     Args:
         strength: more = nearer to the measurement; only its product with the noise matters.
@@ -48,14 +48,13 @@ def diffpir(
     check_path(path, "a measurement")
     if not (strength > 0 and math.isfinite(strength)):
         raise ArgumentError(f"the strength of diffpir is a positive number; got {strength}")
-    clock = path.clock if isinstance(path, Product) else path
 
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
         x_hat = predictor(x_t, t, s)
         at = as_time(t)
         seen = measurement.see(x_hat)
-        # at pure noise r is infinite: the prediction then says nothing against the measurement
-        trust = (strength * clock.sigma(at) / clock.alpha(at)).square().reshape(-1, 1).to(seen)
+        # the paper's r is sigma / alpha, which at high noise forgets that data are bounded
+        trust = (strength**2 * measurement.left(path, at)).reshape(-1, 1).to(seen)
         x = x_hat
         for _ in range(1 if measurement.linear else rounds):
             seen, pull = transposed(measurement.see, x)

@@ -73,7 +73,7 @@ def inpainted(
     if len(known) not in (1, count):
         raise ArgumentError(f"data holds {len(known)} items, for {count} samples; give 1 or all")
     known = np.broadcast_to(known, (count, *item))
-    encoded = codec.encode(np.ascontiguousarray(known))
+    encoded = codec.encode(known.copy())
     seen = _like_state(model, held)
     samples = _drawn(
         model, encoded, seen, method, count,
@@ -95,7 +95,7 @@ def _like_state(model: Trained, held: np.ndarray) -> Tensor:
             f"entries of items {held.shape} are not the entries of encoded items {shape}; "
             "measured() takes any operator on these"
         )
-    return torch.from_numpy(np.ascontiguousarray(held))
+    return torch.from_numpy(held.copy())
 
 
 def _drawn(
