@@ -65,7 +65,7 @@ def copies(near: Near, control: Control) -> Reading:
     Of m real items k are as near as the threshold. Then a further one is with chance Beta(k, m + 1
     - k), and of n samples that copy nothing as many as a beta-binomial says: p is its exact tail.
     """
-    from scipy.stats import beta, betabinom
+    from scipy.special import betaincinv
 
     limit, k = control.threshold(PERCENT)
     n, m = len(near), len(control.value)
@@ -74,11 +74,25 @@ def copies(near: Near, control: Control) -> Reading:
     a, b = k * worth, (m + 1 - k) * worth
     tail = (1 - bootstrap.LEVEL) / 2
     low, high = bootstrap.share(hits, n)
-    floor_low, floor_high = (float(v) for v in beta.ppf([tail, 1 - tail], a, b))
-    p = float(betabinom.sf(hits - 1, n, a, b))
+    floor_low, floor_high = (float(betaincinv(a, b, q)) for q in (tail, 1 - tail))
+    p = _at_least(hits, n, a, b)
     return Reading(
         "copies", hits / n, low, high, k / (m + 1), floor_low, floor_high, p, n, control.note
     )
+
+
+def _at_least(hits: int, n: int, a: float, b: float) -> float:
+    """The chance of that many or more of n where the share is Beta(a, b): a beta-binomial's tail.
+
+    P(j) = C(n, j) B(j + a, n - j + b) / B(a, b)
+    """
+    j = torch.arange(hits, n + 1, dtype=torch.float64)
+    log = torch.lgamma
+    pair, whole = torch.tensor([a, b], dtype=torch.float64), torch.tensor(n + a + b)
+    choose = log(torch.tensor(n + 1.0, dtype=torch.float64)) - log(j + 1) - log(n - j + 1)
+    up = log(j + a) + log(n - j + b) - log(whole.double())
+    down = log(pair).sum() - log(pair.sum())
+    return min(1.0, float((choose + up - down).exp().sum()))
 
 
 def nearer(side: Tensor, index: Tensor, train: int, held: int) -> Reading:

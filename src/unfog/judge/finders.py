@@ -26,9 +26,8 @@ COARSE = 8
 """The side at which candidates are looked for."""
 CANDIDATES = 24
 REACH = 2
-"""The shift, in pixels each way, that is undone."""
+"""The shift, in pixels each way, that is undone; of a side below 16, one for each 8 pixels."""
 CHUNK = 16
-SHIFTS = tuple(product(range(-REACH, REACH + 1), repeat=2))
 
 
 @dataclass(frozen=True)
@@ -104,7 +103,7 @@ class Vectors:
 
 @dataclass
 class Images:
-    """Training images, found up to a shift of two pixels and a flip.
+    """Training images, found up to a shift of two pixels, or one in small images, and a flip.
 
     Candidates are the training images that are nearest at 8 x 8 to the image, shifted and flipped;
     each of these is then compared pixel by pixel under every shift, inside a margin that no edge
@@ -115,13 +114,15 @@ class Images:
     """
 
     train: Tensor
+    _reach: int = field(init=False, repr=False)
     _fine: Tensor = field(init=False, repr=False)
     _coarse: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         enough(len(self.train))
         self._fine = reduced(states(self.train, "train"))
-        self._coarse = coarse(window(self._fine, 0, 0))
+        self._reach = min(REACH, min(self._fine.shape[2:]) // 8)
+        self._coarse = coarse(window(self._fine, 0, 0, self._reach))
         self._half = self._coarse.square().sum(1) / 2
 
     @property
@@ -142,9 +143,10 @@ class Images:
 
     def _near(self, x: Tensor, own: Tensor | None) -> Near:
         far, flips = [], (False, True)
+        shifts = list(product(range(-self._reach, self._reach + 1), repeat=2))
         for flip in flips:
             turned = x.flip(3) if flip else x
-            moved = torch.stack([coarse(window(turned, *by)) for by in SHIFTS])
+            moved = torch.stack([coarse(window(turned, *by, self._reach)) for by in shifts])
             size = moved.square().sum(2) / 2
             gaps = torch.baddbmm(
                 size[:, :, None], moved, self._coarse.T.expand(len(moved), -1, -1), alpha=-1
@@ -160,13 +162,13 @@ class Images:
     def _refine(self, x: Tensor, index: Tensor, flips: Tensor) -> Tensor:
         """(N, K) distances inside the margin, least over all shifts of the training image."""
         out = torch.full(index.shape, torch.inf)
-        high, wide = (side - 2 * REACH for side in x.shape[2:])
-        inside = x[:, None, :, REACH : REACH + high, REACH : REACH + wide]
+        high, wide = (side - 2 * self._reach for side in x.shape[2:])
+        inside = window(x, 0, 0, self._reach)[:, None]
         turned = torch.where(flips[:, :, None, None, None], inside.flip(4), inside)
         theirs = self._fine[index]
-        for up, left in product(range(2 * REACH + 1), repeat=2):
-            window = theirs[..., up : up + high, left : left + wide]
-            out = out.minimum((turned - window).square().sum((2, 3, 4)))
+        for up, left in product(range(2 * self._reach + 1), repeat=2):
+            there = theirs[..., up : up + high, left : left + wide]
+            out = out.minimum((turned - there).square().sum((2, 3, 4)))
         return out.sqrt()
 
 
@@ -200,7 +202,7 @@ def coarse(x: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(x, (high, wide)).flatten(1)
 
 
-def window(x: Tensor, down: int, right: int) -> Tensor:
-    """What is inside a margin of two pixels once the images have moved by so many."""
-    high, wide = (side - 2 * REACH for side in x.shape[2:])
-    return x[:, :, REACH - down : REACH - down + high, REACH - right : REACH - right + wide]
+def window(x: Tensor, down: int, right: int, margin: int) -> Tensor:
+    """What is inside the margin once the images have moved by so many pixels."""
+    high, wide = (side - 2 * margin for side in x.shape[2:])
+    return x[:, :, margin - down : margin - down + high, margin - right : margin - right + wide]
