@@ -35,7 +35,7 @@ DRAWING = 10
 """Sampling steps, at most."""
 EPOCHS = 8
 """Passes over the data before the first look."""
-FIRST = 50
+FIRST = 25
 """Updates before the first look: this many, or a fiftieth of the run."""
 MOST, ROWS, SOME = 400, 2000, 64
 """Samples a look: at most, of tables at most, and at least."""
@@ -63,7 +63,7 @@ def moments(config: Config, count: int) -> Moments:
     """Looks at geometric distances, as copying takes a time in proportion to the data.
 
     The first comes when every item was seen eight times; so many samples are drawn as a fiftieth
-    of the run's work allows. Runs of fewer than 50 updates are not watched at all.
+    of the run's work allows. Runs of fewer than 25 updates are not watched at all.
 
     Args:
         count: training items.
