@@ -32,15 +32,17 @@ def test_the_p_value_of_copies_is_exact(m, n):
     assert (p <= 0.1).mean() > 0.04
 
 
-def test_a_run_that_copies_nothing_is_rarely_stopped():
+@pytest.mark.parametrize("m", [25, 100])
+def test_a_run_that_copies_nothing_is_rarely_stopped(m):
     # 12 looks with one control; the looks' samples alike by half: 400 runs, the rule's bound and 3
     # standard deviations of chance
     rng, stopped = np.random.default_rng(1), 0
-    rule = Rule(12)
+    rule = Rule()
     for _ in range(400):
-        control, same = held(rng.uniform(size=100)), rng.uniform(size=50)
+        control, same = held(rng.uniform(size=m)), rng.uniform(size=50)
         looks = [
-            copies(near(np.concatenate([same, rng.uniform(size=50)])), control) for _ in range(12)
+            copies(near(np.concatenate([same, rng.uniform(size=50)])), control, 12)
+            for _ in range(12)
         ]
         stopped += any(rule.alarms(look) for look in looks)
     assert stopped / 400 <= ALARM + 3 * np.sqrt(ALARM * (1 - ALARM) / 400)
@@ -76,18 +78,18 @@ def test_nearer_is_one_half_without_copying_and_one_for_copies():
     assert fresh.control_low < fresh.rate < fresh.control_high
     copied = world(800, 400, 500, 6, rng, copied=1.0)
     assert copied.rate > 0.99
-    assert Rule(40).alarms(copied)
+    assert Rule(40).alarms(copied)  # 40 measures, say
 
 
 def test_copies_are_stopped_and_slight_signs_are_not_kept():
-    rng, rule = np.random.default_rng(4), Rule(24)
+    rng, rule = np.random.default_rng(4), Rule(4)
     control = held(rng.uniform(size=200))
 
     def at(share, n=400):
         values = np.concatenate(
             [np.zeros(int(share * n)), rng.uniform(0.06, 1, n - int(share * n))]
         )
-        return copies(near(values), control)
+        return copies(near(values), control, 20)
 
     assert rule.alarms(at(0.3))
     assert not rule.quiet(at(0.12))
