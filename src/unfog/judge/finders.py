@@ -146,7 +146,9 @@ class Images:
         shifts = list(product(range(-self._reach, self._reach + 1), repeat=2))
         for flip in flips:
             turned = x.flip(3) if flip else x
-            moved = torch.stack([coarse(window(turned, *by, self._reach)) for by in shifts])
+            moved = torch.stack(
+                [coarse(window(turned, down, right, self._reach)) for down, right in shifts]
+            )
             size = moved.square().sum(2) / 2
             gaps = torch.baddbmm(
                 size[:, :, None], moved, self._coarse.T.expand(len(moved), -1, -1), alpha=-1
