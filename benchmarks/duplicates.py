@@ -29,7 +29,7 @@ from unfog.judge.finders import Images
 from unfog.judge.table.features import Rows, encode, roles_of
 from unfog.judge.table.finders import Coincidences, Records
 from unfog.kinds import kinds
-from unfog.tasks.novelty import SURE
+from unfog.tasks.novelty import ROWS, SHARES, SURE
 
 HELD, PLANTED = 400, 300
 
@@ -120,7 +120,9 @@ def of_table(path: pathlib.Path, rng: Any) -> None:
     order = rng.permutation(len(rows))
     cut, end = int(0.8 * len(rows)), int(0.9 * len(rows))
     train, held, fresh = rows[order[:cut]], rows[order[cut:end]], rows[order[end:]]
-    detector = CopyDetector.fit([Records(train), Coincidences(train)], held)
+    detector = CopyDetector.fit(
+        [Records(train), Coincidences(train)], held, shares=SHARES, most=ROWS
+    )
     told = [("false alarms", detector(fresh[: 3 * HELD]).copied)]
     picked = train[rng.permutation(len(train))[:PLANTED]]
     told += [(what, detector(changed).copied) for what, changed in row_plants(picked, rng)]

@@ -92,6 +92,14 @@ def test_few_items_say_what_they_can_tell():
         Vectors(x[:2])
 
 
+def test_a_sources_own_repeats_do_not_hide_copies():
+    x = normal(60, 16, 0)
+    x[1] = x[0] + 0.01 * x[2]
+    found = CopyDetector.fit([Vectors(x)], None)
+    assert "2 training items repeat one another" in found.controls[0].note
+    assert found(x[10:30] + 0.05 * normal(20, 16, 1)).copied.all()
+
+
 def rows(n, seed):
     """Rows of three numbers, two of them related, one with holes, and three categories."""
     rng = np.random.default_rng(seed)
@@ -104,7 +112,9 @@ def rows(n, seed):
 
 def test_copied_rows_are_found_with_one_category_changed():
     train = rows(1500, 0)
-    detector = CopyDetector.fit([Records(train), Coincidences(train)], rows(400, 1))
+    detector = CopyDetector.fit(
+        [Records(train), Coincidences(train)], rows(600, 1), shares=(0.2, 0.8), most=600
+    )
     assert float(detector(rows(1000, 2)).copied.float().mean()) < 0.03
     picked = np.arange(0, 1500, 10)
     copies = train[picked]
@@ -122,5 +132,7 @@ def test_rows_that_repeat_by_nature_are_no_copies():
         return Rows((), ("p", "q"), np.zeros((n, 0)), codes, (4, 4))
 
     train = few(500, 0)
-    detector = CopyDetector.fit([Records(train), Coincidences(train)], few(200, 1))
+    detector = CopyDetector.fit(
+        [Records(train), Coincidences(train)], few(200, 1), shares=(0.5, 0.5)
+    )
     assert not detector(few(300, 2)).copied.any()

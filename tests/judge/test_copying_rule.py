@@ -34,18 +34,18 @@ def test_the_p_value_of_copies_is_exact(m, n):
 
 @pytest.mark.parametrize("m", [25, 100])
 def test_a_run_that_copies_nothing_is_rarely_stopped(m):
-    # 12 looks with one control; the looks' samples alike by half: 400 runs, the rule's bound and 3
+    # 12 looks with one control; the looks' samples alike by half: 300 runs, the rule's bound and 3
     # standard deviations of chance
     rng, stopped = np.random.default_rng(1), 0
     rule = Rule()
-    for _ in range(400):
+    for _ in range(300):
         control, same = held(rng.uniform(size=m)), rng.uniform(size=50)
         looks = [
             copies(near(np.concatenate([same, rng.uniform(size=50)])), control, 12)
             for _ in range(12)
         ]
         stopped += any(rule.alarms(look) for look in looks)
-    assert stopped / 400 <= ALARM + 3 * np.sqrt(ALARM * (1 - ALARM) / 400)
+    assert stopped / 300 <= ALARM + 3 * np.sqrt(ALARM * (1 - ALARM) / 300)
 
 
 def world(train, unseen, n, d, rng, copied=0.0):

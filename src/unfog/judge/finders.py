@@ -28,6 +28,10 @@ CANDIDATES = 24
 REACH = 2
 """The shift, in pixels each way, that is undone; of a side below 16, one for each 8 pixels."""
 CHUNK = 16
+TWINS = 0.2
+"""Training items nearer than this share of the usual nearness are two versions of one item."""
+DIMENSIONS = 8
+"""Numbers an item from which that does not happen by chance."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,11 @@ class Finder(Protocol):
     @property
     def count(self) -> int:
         """How many training items there are."""
+        ...
+
+    @property
+    def twins(self) -> float:
+        """Of the usual nearness, what two versions of one item are nearer than; 0 = can't say."""
         ...
 
     def near(self, x: Any, own: Tensor | None = None) -> Near:
@@ -93,6 +102,10 @@ class Vectors:
     def count(self) -> int:
         return len(self.train)
 
+    @property
+    def twins(self) -> float:
+        return TWINS if self.train[0].numel() >= DIMENSIONS else 0.0
+
     def take(self, index: Tensor) -> Tensor:
         return self.train[index]
 
@@ -114,6 +127,7 @@ class Images:
     """
 
     train: Tensor
+    twins: float = field(default=TWINS, init=False)
     _reach: int = field(init=False, repr=False)
     _fine: Tensor = field(init=False, repr=False)
     _coarse: Tensor = field(init=False, repr=False)
