@@ -29,8 +29,9 @@ from unfog.judge.finders import Images
 from unfog.judge.table.features import Rows, encode, roles_of
 from unfog.judge.table.finders import Coincidences, Records
 from unfog.kinds import kinds
+from unfog.tasks.novelty import ROWS, SHARES, SURE
 
-HELD, PLANTED = 400, 400
+HELD, PLANTED = 400, 300
 
 
 def states(pixels: np.ndarray) -> Tensor:
@@ -106,7 +107,7 @@ def line(name: str, told: list[tuple[str, Tensor]]) -> None:
 def of_images(name: str, train: np.ndarray, held: np.ndarray, rng: Any) -> None:
     held = held[rng.permutation(len(held))]
     cut = min(HELD, len(held) // 2)
-    detector = CopyDetector.fit([Images(states(train))], states(held[:cut]))
+    detector = CopyDetector.fit([Images(states(train))], states(held[:cut]), level=SURE)
     told = [("false alarms", detector(states(held[cut : cut + 600])).copied)]
     picked = train[rng.permutation(len(train))[:PLANTED]]
     told += [(w, detector(states(changed)).copied) for w, changed in image_plants(picked, rng)]
@@ -119,7 +120,9 @@ def of_table(path: pathlib.Path, rng: Any) -> None:
     order = rng.permutation(len(rows))
     cut, end = int(0.8 * len(rows)), int(0.9 * len(rows))
     train, held, fresh = rows[order[:cut]], rows[order[cut:end]], rows[order[end:]]
-    detector = CopyDetector.fit([Records(train), Coincidences(train)], held)
+    detector = CopyDetector.fit(
+        [Records(train), Coincidences(train)], held, shares=SHARES, most=ROWS
+    )
     told = [("false alarms", detector(fresh[: 3 * HELD]).copied)]
     picked = train[rng.permutation(len(train))[:PLANTED]]
     told += [(what, detector(changed).copied) for what, changed in row_plants(picked, rng)]

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +35,7 @@ class Reading:
         rate, low, high: the share of samples, and its 95 % interval.
         control, control_low, control_high: what it is without copying.
         p: the chance of such a share, or a greater one, without copying.
+        p_run: the chance that one look or more of the whole run shows it.
         n: samples.      note: what the control rests on.
     """
 
@@ -44,6 +47,7 @@ class Reading:
     control_low: float
     control_high: float
     p: float
+    p_run: float
     n: int
     note: str
 
@@ -59,13 +63,16 @@ class Reading:
         return f"{self.name} {100 * self.rate:.0f} % vs control {100 * self.control:.0f} %"
 
 
-def copies(near: Near, control: Control) -> Reading:
+def copies(near: Near, control: Control, looks: int = 1) -> Reading:
     """The share of samples that are nearer to a training item than 95 % of real items are.
 
     Of m real items k are as near as the threshold. Then a further one is with chance Beta(k, m + 1
     - k), and of n samples that copy nothing as many as a beta-binomial says: p is its exact tail.
+    All looks share that chance q, so the chance that any of them shows as much is at most
+
+        p_run = E_q min(1, looks P(Binomial(n, q) >= hits))
     """
-    from scipy.stats import beta, betabinom
+    from scipy.special import betaincinv
 
     limit, k = control.threshold(PERCENT)
     n, m = len(near), len(control.value)
@@ -74,14 +81,46 @@ def copies(near: Near, control: Control) -> Reading:
     a, b = k * worth, (m + 1 - k) * worth
     tail = (1 - bootstrap.LEVEL) / 2
     low, high = bootstrap.share(hits, n)
-    floor_low, floor_high = (float(v) for v in beta.ppf([tail, 1 - tail], a, b))
-    p = float(betabinom.sf(hits - 1, n, a, b))
+    floor_low, floor_high = (float(betaincinv(a, b, q)) for q in (tail, 1 - tail))
+    p = _at_least(hits, n, a, b)
+    p_run = _any_look(hits, n, a, b, looks)
     return Reading(
-        "copies", hits / n, low, high, k / (m + 1), floor_low, floor_high, p, n, control.note
+        "copies", hits / n, low, high, k / (m + 1), floor_low, floor_high, p, p_run, n, control.note
     )
 
 
-def nearer(side: Tensor, index: Tensor, train: int, held: int) -> Reading:
+def _at_least(hits: int, n: int, a: float, b: float) -> float:
+    """The chance of that many or more of n where the share is Beta(a, b): a beta-binomial's tail.
+
+    P(j) = C(n, j) B(j + a, n - j + b) / B(a, b)
+    """
+    j = torch.arange(hits, n + 1, dtype=torch.float64)
+    log = torch.lgamma
+    pair, whole = torch.tensor([a, b], dtype=torch.float64), torch.tensor(n + a + b)
+    choose = log(torch.tensor(n + 1.0, dtype=torch.float64)) - log(j + 1) - log(n - j + 1)
+    up = log(j + a) + log(n - j + b) - log(whole.double())
+    down = log(pair).sum() - log(pair.sum())
+    return min(1.0, float((choose + up - down).exp().sum()))
+
+
+def _any_look(hits: int, n: int, a: float, b: float, looks: int) -> float:
+    """E_q min(1, looks P(Binomial(n, q) >= hits)) for q of Beta(a, b), over 500 quantiles."""
+    from scipy.special import betainc
+
+    if hits == 0:
+        return 1.0
+    tail = betainc(hits, n - hits + 1, _quantiles(a, b))
+    return float(np.minimum(1, looks * tail).mean())
+
+
+@lru_cache(maxsize=16)
+def _quantiles(a: float, b: float) -> np.ndarray:
+    from scipy.special import betaincinv
+
+    return np.asarray(betaincinv(a, b, (np.arange(500) + 0.5) / 500))
+
+
+def nearer(side: Tensor, index: Tensor, train: int, held: int, looks: int = 1) -> Reading:
     """The share of samples that are nearer to a training item than to a held-out one.
 
     Without copying it does not matter which items were learnt from, so held-out ones are nearest
@@ -118,6 +157,7 @@ def nearer(side: Tensor, index: Tensor, train: int, held: int) -> Reading:
         balanced(1 - share - band),
         balanced(1 - share + band),
         p,
+        min(1.0, looks * p),
         n,
         f"{train} training and {held} held-out items",
     )
@@ -127,21 +167,21 @@ def nearer(side: Tensor, index: Tensor, train: int, held: int) -> Reading:
 class Rule:
     """When copying has begun.
 
-    A reading says so if its p-value is at most `alarm` shared equally among all readings of the
-    run, and its excess at least `least`. So a run that copies nothing is stopped with a chance of
-    at most `alarm`, however the readings depend on each other (Bonferroni).
+    A reading says so if its p-value over the whole run is at most `alarm`, shared equally among the
+    measures, and its excess at least `least`. So a run that copies nothing is stopped with a chance
+    of at most `alarm`, however its looks and measures depend on each other.
 
     Args:
-        readings: of the whole run: looks times measures.
+        measures: readings at each look.
     """
 
-    readings: int
+    measures: int = 1
     alarm: float = ALARM
     least: float = LEAST
 
     def alarms(self, reading: Reading) -> bool:
         """Whether this reading ends the run."""
-        return reading.p <= self.alarm / self.readings and reading.excess >= self.least
+        return reading.p_run <= self.alarm / self.measures and reading.excess >= self.least
 
     def quiet(self, reading: Reading) -> bool:
         """Whether there is no sign at all: weights of such a look are worth keeping."""

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unfog.errors import DataError
+from unfog.errors import ArgumentError
 from unfog.judge.finders import Finder, Near
 from unfog.judge.states import np_rng
 
@@ -70,9 +70,14 @@ def control(
         return Control(torch.cat(values).sort().values, len(chosen), note)
     left = np.sort(np_rng(seed, "left out").permutation(finder.count)[:most])
     index = torch.from_numpy(left)
-    values.append(finder.near(finder.take(index), own=index).value)
-    note = f"{len(left)} training items, each against the others, and {given} held-out items"
-    return Control(torch.cat(values).sort().values, len(chosen) + len(left) / 2, note)
+    alone = finder.near(finder.take(index), own=index).value
+    single = alone >= finder.twins * alone.median()  # a source's own repeats are no control
+    values.append(alone[single])
+    count, twins = int(single.sum()), int((~single).sum())
+    note = f"{count} training items, each against the others, and {given} held-out items"
+    if twins:
+        note += f"; {twins} training items repeat one another and are left out"
+    return Control(torch.cat(values).sort().values, len(chosen) + count / 2, note)
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class Copies:
 
 @dataclass(frozen=True)
 class CopyDetector:
-    """Finds copies by one finder or several; the least p-value counts, times their number.
+    """Finds copies by one finder or several; the least p-value over its finder's share counts.
 
     A real item is called a copy with a chance of at most `level`; with too few real items to say
     so, of at most one in their number.
@@ -111,6 +116,7 @@ class CopyDetector:
 
     finders: tuple[Finder, ...]
     controls: tuple[Control, ...]
+    shares: tuple[float, ...]
     level: float = LEVEL
 
     @classmethod
@@ -119,26 +125,35 @@ class CopyDetector:
         finders: Sequence[Finder],
         unseen: Any,
         *,
+        shares: Sequence[float] = (1.0,),
         level: float = LEVEL,
         most: int = MOST,
         seed: int = 0,
     ) -> CopyDetector:
-        """Calibrate finders of the same training items on unseen ones (or None)."""
-        if not finders:
-            raise DataError("a detector of copies needs a finder")
+        """Calibrate finders of the same training items on unseen ones (or None).
+
+        Args:
+            shares: of the level, one for each finder; their sum is 1.
+        Raises: ArgumentError for other shares.
+        """
+        if len(shares) != len(finders) or not abs(sum(shares) - 1) < 1e-9 or min(shares) <= 0:
+            raise ArgumentError(
+                f"shares={tuple(shares)} for {len(finders)} finders; one above 0 for each, sum 1"
+            )
         found = [control(finder, unseen, most=most, seed=seed) for finder in finders]
-        return cls(tuple(finders), tuple(found), level)
+        return cls(tuple(finders), tuple(found), tuple(shares), level)
 
     @property
     def resolved(self) -> float:
         """The level that is kept: the wanted one, or the least that the control can tell."""
-        least = max(len(self.finders) / (1 + len(one.value)) for one in self.controls)
+        least = max(1 / (1 + len(c.value)) / w for c, w in zip(self.controls, self.shares))
         return max(self.level, least)
 
     def __call__(self, x: Any) -> Copies:
         """Judge N items, as the finders take them."""
         seen: list[Near] = [finder.near(x) for finder in self.finders]
-        p = torch.stack([c.p_values(near.value) for c, near in zip(self.controls, seen)])
+        rows = zip(self.controls, seen, self.shares)
+        p = torch.stack([c.p_values(near.value) / share for c, near, share in rows])
         least, which = p.min(0)
         pick = torch.arange(len(least))
         note = self.controls[0].note
@@ -147,7 +162,7 @@ class CopyDetector:
         return Copies(
             torch.stack([near.index for near in seen])[which, pick],
             torch.stack([near.distance for near in seen])[which, pick],
-            (least * len(seen)).clamp(max=1),
+            least.clamp(max=1),
             self.resolved + 1e-9,
             note,
         )

@@ -26,9 +26,12 @@ COARSE = 8
 """The side at which candidates are looked for."""
 CANDIDATES = 24
 REACH = 2
-"""The shift, in pixels each way, that is undone."""
+"""The shift, in pixels each way, that is undone; of a side below 16, one for each 8 pixels."""
 CHUNK = 16
-SHIFTS = tuple(product(range(-REACH, REACH + 1), repeat=2))
+TWINS = 0.2
+"""Training items nearer than this share of the usual nearness are two versions of one item."""
+DIMENSIONS = 8
+"""Numbers an item from which that does not happen by chance."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,11 @@ class Finder(Protocol):
     @property
     def count(self) -> int:
         """How many training items there are."""
+        ...
+
+    @property
+    def twins(self) -> float:
+        """Of the usual nearness, what two versions of one item are nearer than; 0 = can't say."""
         ...
 
     def near(self, x: Any, own: Tensor | None = None) -> Near:
@@ -94,6 +102,10 @@ class Vectors:
     def count(self) -> int:
         return len(self.train)
 
+    @property
+    def twins(self) -> float:
+        return TWINS if self.train[0].numel() >= DIMENSIONS else 0.0
+
     def take(self, index: Tensor) -> Tensor:
         return self.train[index]
 
@@ -104,7 +116,7 @@ class Vectors:
 
 @dataclass
 class Images:
-    """Training images, found up to a shift of two pixels and a flip.
+    """Training images, found up to a shift of two pixels, or one in small images, and a flip.
 
     Candidates are the training images that are nearest at 8 x 8 to the image, shifted and flipped;
     each of these is then compared pixel by pixel under every shift, inside a margin that no edge
@@ -115,13 +127,16 @@ class Images:
     """
 
     train: Tensor
+    twins: float = field(default=TWINS, init=False)
+    _reach: int = field(init=False, repr=False)
     _fine: Tensor = field(init=False, repr=False)
     _coarse: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         enough(len(self.train))
         self._fine = reduced(states(self.train, "train"))
-        self._coarse = coarse(window(self._fine, 0, 0))
+        self._reach = min(REACH, min(self._fine.shape[2:]) // 8)
+        self._coarse = coarse(window(self._fine, 0, 0, self._reach))
         self._half = self._coarse.square().sum(1) / 2
 
     @property
@@ -142,9 +157,12 @@ class Images:
 
     def _near(self, x: Tensor, own: Tensor | None) -> Near:
         far, flips = [], (False, True)
+        shifts = list(product(range(-self._reach, self._reach + 1), repeat=2))
         for flip in flips:
             turned = x.flip(3) if flip else x
-            moved = torch.stack([coarse(window(turned, *by)) for by in SHIFTS])
+            moved = torch.stack(
+                [coarse(window(turned, down, right, self._reach)) for down, right in shifts]
+            )
             size = moved.square().sum(2) / 2
             gaps = torch.baddbmm(
                 size[:, :, None], moved, self._coarse.T.expand(len(moved), -1, -1), alpha=-1
@@ -160,13 +178,13 @@ class Images:
     def _refine(self, x: Tensor, index: Tensor, flips: Tensor) -> Tensor:
         """(N, K) distances inside the margin, least over all shifts of the training image."""
         out = torch.full(index.shape, torch.inf)
-        high, wide = (side - 2 * REACH for side in x.shape[2:])
-        inside = x[:, None, :, REACH : REACH + high, REACH : REACH + wide]
+        high, wide = (side - 2 * self._reach for side in x.shape[2:])
+        inside = window(x, 0, 0, self._reach)[:, None]
         turned = torch.where(flips[:, :, None, None, None], inside.flip(4), inside)
         theirs = self._fine[index]
-        for up, left in product(range(2 * REACH + 1), repeat=2):
-            window = theirs[..., up : up + high, left : left + wide]
-            out = out.minimum((turned - window).square().sum((2, 3, 4)))
+        for up, left in product(range(2 * self._reach + 1), repeat=2):
+            there = theirs[..., up : up + high, left : left + wide]
+            out = out.minimum((turned - there).square().sum((2, 3, 4)))
         return out.sqrt()
 
 
@@ -200,7 +218,7 @@ def coarse(x: Tensor) -> Tensor:
     return F.adaptive_avg_pool2d(x, (high, wide)).flatten(1)
 
 
-def window(x: Tensor, down: int, right: int) -> Tensor:
-    """What is inside a margin of two pixels once the images have moved by so many."""
-    high, wide = (side - 2 * REACH for side in x.shape[2:])
-    return x[:, :, REACH - down : REACH - down + high, REACH - right : REACH - right + wide]
+def window(x: Tensor, down: int, right: int, margin: int) -> Tensor:
+    """What is inside the margin once the images have moved by so many pixels."""
+    high, wide = (side - 2 * margin for side in x.shape[2:])
+    return x[:, :, margin - down : margin - down + high, margin - right : margin - right + wide]

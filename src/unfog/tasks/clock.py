@@ -35,7 +35,7 @@ DRAWING = 10
 """Sampling steps, at most."""
 EPOCHS = 8
 """Passes over the data before the first look."""
-FIRST = 50
+FIRST = 25
 """Updates before the first look: this many, or a fiftieth of the run."""
 MOST, ROWS, SOME = 400, 2000, 64
 """Samples a look: at most, of tables at most, and at least."""
@@ -63,7 +63,7 @@ def moments(config: Config, count: int) -> Moments:
     """Looks at geometric distances, as copying takes a time in proportion to the data.
 
     The first comes when every item was seen eight times; so many samples are drawn as a fiftieth
-    of the run's work allows. Runs of fewer than 50 updates are not watched at all.
+    of the run's work allows. Runs of fewer than 25 updates are not watched at all.
 
     Args:
         count: training items.
@@ -109,8 +109,8 @@ class Clock:
         if self._known is None:
             known = _Cells if self.prepared.config.kind == "table" else _States
             self._known = known(self.prepared)
-        readings = self._known.readings(self._draw(sight))
-        rule = Rule((len(self.when.steps) + 1) * len(readings))
+        readings = self._known.readings(self._draw(sight), len(self.when.steps) + 1)
+        rule = Rule(len(readings))
         loud = [name for name, one in readings.items() if rule.alarms(one)]
         quiet = all(rule.quiet(one) for one in readings.values()) and not loud
         facts = {
@@ -184,12 +184,12 @@ class _States:
             seen = None if unseen is None else self.net.features(unseen)
             self.spaces["_features"] = _Space(self.net.features(train), seen, fair)
 
-    def readings(self, drawn: Samples) -> dict[str, Reading]:
+    def readings(self, drawn: Samples, looks: int) -> dict[str, Reading]:
         states = self.codec.encode(drawn.raw)
         found: dict[str, Reading] = {}
         for place, space in self.spaces.items():
             x = self.net.features(states) if place and self.net is not None else states
-            found |= {f"{name}{place}": one for name, one in space.readings(x).items()}
+            found |= {f"{name}{place}": one for name, one in space.readings(x, looks).items()}
         return found
 
 
@@ -201,15 +201,15 @@ class _Space:
         self.control: Control = control(self.finder, unseen if fair else None)
         self.unseen = unseen if fair else None
 
-    def readings(self, x: Tensor) -> dict[str, Reading]:
+    def readings(self, x: Tensor, looks: int) -> dict[str, Reading]:
         near = self.finder.near(x)
-        found = {"copies": copies(near, self.control)}
+        found = {"copies": copies(near, self.control, looks)}
         if self.unseen is not None:
             train, held = self.finder.count, len(self.unseen)
             gaps, index = nearest(x, self.unseen)
             side = torch.where(near.distance == gaps[:, 0], 0.5, (near.distance < gaps[:, 0]) * 1.0)
             where = torch.where(side >= 0.5, near.index, index[:, 0] + train)
-            found["nearer"] = nearer(side, where, train, held)
+            found["nearer"] = nearer(side, where, train, held, looks)
         return found
 
 
@@ -224,14 +224,14 @@ class _Cells:
         rows, unseen = encode([self.train, self.held], self.roles)
         self.control = control(Records(rows), unseen)
 
-    def readings(self, drawn: Samples) -> dict[str, Reading]:
+    def readings(self, drawn: Samples, looks: int) -> dict[str, Reading]:
         parts: list[Rows] = encode([self.train, self.held, drawn.raw], self.roles)
         rows, unseen, x = parts
-        found = {"copies": copies(Records(rows).near(x), self.control)}
+        found = {"copies": copies(Records(rows).near(x), self.control, looks)}
         if len(unseen):
             sides = nearer_rows(x, rows, unseen)
             side, index = torch.from_numpy(sides.near), torch.from_numpy(sides.index)
-            found["nearer"] = nearer(side, index, len(rows), len(unseen))
+            found["nearer"] = nearer(side, index, len(rows), len(unseen), looks)
         return found
 
 

@@ -22,6 +22,11 @@ if TYPE_CHECKING:
     from unfog.tasks.generate import Samples
     from unfog.tasks.trained import Trained
 
+SURE = 0.005
+"""The level for images and arrays: a rate set by 400 items is above its double with 9 % chance."""
+ROWS, SHARES = 2000, (0.2, 0.8)
+"""Rows that a table's control rests on; shares of the level, most for copies that were changed."""
+
 
 @dataclass(frozen=True)
 class SampleNovelty:
@@ -104,13 +109,13 @@ def novelty_of(model: Trained, samples: Samples) -> SampleNovelty:
         train, unseen = (codec.check(items.take(rows).data) for rows in (part, held))
         rows, others, x = encode([train, unseen, samples.raw], table_roles(codec, train))
         finders: list[Any] = [Records(rows), Coincidences(rows)]
-        found = CopyDetector.fit(finders, others, seed=seed)(x)
+        found = CopyDetector.fit(finders, others, shares=SHARES, most=ROWS, seed=seed)(x)
     else:
         encode_all = model.borders.codec.encode
         states = encode_all(items.take(part).data)
         real = encode_all(items.take(held).data) if len(held) else None
         one = Images(states) if model.config.kind == "image" else Vectors(states)
-        found = CopyDetector.fit([one], real, seed=seed)(encode_all(samples.raw))
+        found = CopyDetector.fit([one], real, level=SURE, seed=seed)(encode_all(samples.raw))
     return _told(found, part, items.names)
 
 

@@ -23,6 +23,7 @@ class Records:
     """Training rows by the distance of closest records: gaps in rank, categories that differ."""
 
     train: Rows
+    twins: float = field(default=0.0, init=False)
     _places: Places = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -64,6 +65,7 @@ class Coincidences:
     """
 
     train: Rows
+    twins: float = field(default=0.0, init=False)
     _sorted: list[np.ndarray] = field(init=False, repr=False)
     _ranks: Tensor = field(init=False, repr=False)
     _shares: list[np.ndarray] = field(init=False, repr=False)
