@@ -35,6 +35,13 @@ def angle_at(path: Affine, t: float) -> float:
 
 
 @lru_cache(maxsize=16384)
+def radius_at(path: Affine, t: float) -> float:
+    """sqrt(alpha^2 + sigma^2) at t, a number."""
+    at = torch.tensor(t, dtype=torch.float64)
+    return math.hypot(path.alpha(at).item(), path.sigma(at).item())
+
+
+@lru_cache(maxsize=16384)
 def time_at(path: Affine, angle: float) -> float:
     """The inverse of `angle_at`."""
     return path.time_at_angle(torch.tensor(angle, dtype=torch.float64)).item()
