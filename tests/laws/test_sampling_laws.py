@@ -19,6 +19,7 @@ from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
 from unfog.sample.reveal import revealing, reveals
 from unfog.sample.solvers import solvers
+from unfog.sample.solvers.angles import angle_at, time_at
 
 MIXTURE = Mixture(
     torch.tensor([[-1.5, 0.5], [1.0, 1.0], [0.5, -1.5]], dtype=torch.float64),
@@ -261,3 +262,11 @@ def test_one_decision_over_all_fields():
         masked = (step.x["a"] == torch.tensor([3, 2])).sum(1) + (step.x["b"] == 4).sum(1)
         left.append(sorted(set(masked.tolist())))
     assert left == [[2], [1], [0]]
+
+
+@path_of
+def test_the_clock_is_inverted_to_rounding(path):
+    for angle in (1e-3, 0.1, 0.7, 1.4):
+        assert abs(angle_at(path, time_at(path, angle)) - angle) < 1e-13
+    assert time_at(path, 0.0) == 0
+    assert time_at(path, math.pi / 2) == 1
