@@ -104,7 +104,9 @@ def diffusers(name: str, noise: bool = False, exploding: bool = False, **options
         scheduler = make(prediction_type="epsilon" if noise else "sample", **options)
         scheduler.set_timesteps(steps)
         if name == "HeunDiscreteScheduler":
-            scheduler.sigmas = torch.cat([sigmas[:1], sigmas[1:-1].repeat_interleave(2), sigmas[-1:]])
+            scheduler.sigmas = torch.cat(
+                [sigmas[:1], sigmas[1:-1].repeat_interleave(2), sigmas[-1:]]
+            )
             count = 2 * steps - 1
         else:
             scheduler.sigmas, count = sigmas, steps
@@ -202,7 +204,10 @@ def problems() -> dict[str, Mixture]:
     plane = torch.tensor([[-1.5, 0.5], [1.0, 1.0], [0.5, -1.5]], dtype=torch.float64)
     wide = torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64)
     even = torch.full((10,), 0.1, dtype=torch.float64)
-    return {"3 blobs in 2-D": Mixture(plane, wide, wide), "10 blobs in 16-D": Mixture(means, even, even)}
+    return {
+        "3 blobs in 2-D": Mixture(plane, wide, wide),
+        "10 blobs in 16-D": Mixture(means, even, even),
+    }
 
 
 def errors(truth: Mixture, grid: str) -> dict[str, dict[str, list[float | None]]]:
@@ -248,7 +253,9 @@ def overhead(turns: int) -> dict[str, dict[str, float]]:
     x = torch.randn(64, 1, 32, 32) * 80
     answer = torch.randn(64, 1, 32, 32)
     cut = grids.make("karras")(PATH, 20)
-    runs = {(lib, name): run for lib, members in entrants().items() for name, run in members.items()}
+    runs = {
+        (lib, name): run for lib, members in entrants().items() for name, run in members.items()
+    }
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
     for turn in range(turns + 1):
         for key, run in runs.items():
@@ -277,7 +284,9 @@ def markdown(result: dict[str, Any]) -> str:
                 lines.append(f"| {library}: {name} | " + " | ".join(cells) + " |")
         best = {lib: [least(m, i) for i in range(len(CALLS))] for lib, m in table.items()}
         for library, values in best.items():
-            lines.append(f"| **best of {library}** | " + " | ".join(f"{v:.1e}" for v in values) + " |")
+            lines.append(
+                f"| **best of {library}** | " + " | ".join(f"{v:.1e}" for v in values) + " |"
+            )
         lines.append("")
     lines += ["### Overhead, microseconds a call", "", "| solver | µs |", "|---|---|"]
     for library, members in result["overhead"].items():

@@ -237,8 +237,8 @@ class Restart(Rising):
 
     def risen(self, path: Affine, cut: Tensor) -> Tensor:
         level = self.level(path, cut)
-        inside = [i for i in range(1, len(cut) - 1) if level[i] < self.high]
-        if not inside:  # too few steps for a time between high and data
+        inside = [i for i in range(1, len(cut) - 1) if level[i] < 0.9 * self.high]
+        if not inside:  # too few steps for a time well below high
             return cut
         turn = next((i for i in inside if level[i] <= self.low), inside[-1])
         top = min(math.atan(self.high), float(path.angle(cut[0])))

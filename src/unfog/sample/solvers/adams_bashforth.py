@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,10 +13,9 @@ from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine
 from unfog.maths.product import fieldwise
 from unfog.sample.solvers import solvers
-from unfog.sample.solvers.angles import angle_at, one_time, turn_shares
+from unfog.sample.solvers.angles import angle_at, one_time, radius_at, turn_shares
 from unfog.sample.solvers.history import weighted
 from unfog.sample.solvers.rk4 import CLASSICAL
-from unfog.sample.solvers.sphere import cosine, landing, radius, sine
 from unfog.sample.solvers.stages import slopes, stepped
 
 NAME = "adams_bashforth"
@@ -68,8 +68,8 @@ class AdamsBashforth:
         def noise(member: Any, state: Any, data: Any) -> Any:
             if not isinstance(member, Affine):
                 return data
-            u = angle_at(member, now)
-            return (state / radius(member, t, state) - cosine(u) * data) / sine(u)
+            u, r = angle_at(member, now), radius_at(member, now)
+            return weighted([1 / (r * math.sin(u)), -1 / math.tan(u)], [state, data])
 
         seen = Turns(
             (now, *past.times)[: self.order],
@@ -92,7 +92,9 @@ class AdamsBashforth:
                 data, fresh = turn_shares(angles[1:], angles[1], angles[0])
                 first = (0.0, *data, 0.0, *fresh)
                 shares = tuple(a + b - c for a, b, c in zip(shares, better, first))
-            n = state / radius(member, t, state)
-            return landing(n, n + weighted(shares, known), angles[0], end)
+            # sphere.landing of n + what was integrated, n = state / radius, in one sum
+            away, here = math.sin(angles[0] - end), math.sin(angles[0])
+            stay = (here - math.sin(end)) / (away * radius_at(member, now))
+            return weighted([stay, *(v * here / away for v in shares)], [state, *known])
 
         return fieldwise(path, turn, x_t, *seen.data, *seen.noise), seen

@@ -16,6 +16,7 @@ Times here are plain numbers: one time for the whole batch, and nothing waits fo
 from __future__ import annotations
 
 import math
+import sys
 from functools import lru_cache
 
 import numpy as np
@@ -35,9 +36,23 @@ def angle_at(path: Affine, t: float) -> float:
 
 
 @lru_cache(maxsize=16384)
+def radius_at(path: Affine, t: float) -> float:
+    """sqrt(alpha^2 + sigma^2) at t, a number."""
+    at = torch.tensor(t, dtype=torch.float64)
+    return math.hypot(path.alpha(at).item(), path.sigma(at).item())
+
+
+@lru_cache(maxsize=16384)
 def time_at(path: Affine, angle: float) -> float:
-    """The inverse of `angle_at`."""
-    return path.time_at_angle(torch.tensor(angle, dtype=torch.float64)).item()
+    """The inverse of `angle_at`, to rounding. Ref: Brent 1973."""
+    from scipy.optimize import brentq
+
+    def off(t: float) -> float:
+        return path.angle(torch.tensor(t, dtype=torch.float64)).item() - angle
+
+    if off(0.0) >= 0 or off(1.0) <= 0:
+        return 0.0 if off(0.0) >= 0 else 1.0
+    return float(brentq(off, 0.0, 1.0, xtol=1e-300, rtol=4 * sys.float_info.epsilon))
 
 
 def one_time(t: Tensor, solver: str) -> float:
