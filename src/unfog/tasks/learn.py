@@ -105,6 +105,7 @@ class Course:
 
     Attributes:
         start: the step it goes on from.     spent: seconds of training before that.
+        worked: processor seconds before that.
         pending: losses since the last log line, so that a resumed run logs the same means.
         looked: seconds of looks, of this part.
     """
@@ -113,8 +114,14 @@ class Course:
     start: int = 0
     spent: float = 0.0
     pending: list[float] = field(default_factory=list)
+    worked: float = 0.0
     begun: float = field(default_factory=time.monotonic)
     looked: float = 0.0
+    clocked: float = field(default_factory=time.process_time)
+
+    def processor(self) -> float:
+        """Processor seconds of training so far, of this process's threads together."""
+        return self.worked + time.process_time() - self.clocked
 
     def seconds(self) -> float:
         """Seconds of training so far, all parts together."""
@@ -171,7 +178,13 @@ def learn(
             note(f"note: {text}", quiet=quiet)
         if found is not None:
             facts = checkpoint.restore(found, model, ema, optimiser, memory)
-            course = Course(Horizon(facts["steps"]), found.step, facts["seconds"], facts["pending"])
+            course = Course(
+                Horizon(facts["steps"]),
+                found.step,
+                facts["seconds"],
+                facts["pending"],
+                facts.get("processor", facts["seconds"]),
+            )
             looks.restore(facts.get("looks", {}))
             if snapshots is not None:
                 snapshots.restore(found.step)
@@ -188,6 +201,7 @@ def learn(
             memory,
             write=world.chief,
             seconds=course.seconds(),
+            processor=course.processor(),
             steps=course.horizon.steps,
             pending=course.pending,
             looks=looks.facts(),
@@ -346,6 +360,7 @@ def _write(
         steps=course.horizon.steps,
         seconds=round(course.seconds(), 2),
         left=round(left, 1),
+        cpu_seconds=round(course.processor(), 2),
     )
 
 
