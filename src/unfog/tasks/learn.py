@@ -23,10 +23,9 @@ from unfog.maths.states import State, each, lead
 from unfog.model import files
 from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
-from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
-from unfog.tasks.card import write_card
 from unfog.tasks.config import Config
+from unfog.tasks.finish import finish
 from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
 from unfog.tasks.prepare import AUGMENT, Prepared
 from unfog.tasks.show import bar, note
@@ -397,32 +396,3 @@ def signals() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def finish(
-    folder: pathlib.Path,
-    prepared: Prepared,
-    averaged: Model,
-    device: torch.device,
-    spent: float,
-    world: World,
-) -> Trained:
-    """Write weights, model card, and last the manifest that makes the folder whole."""
-    config = prepared.config
-
-    def write() -> None:
-        files.write_json(folder / "config.json", config.to_json())  # with the steps as they came
-        files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
-        write_card(folder, config, prepared.splits, spent)
-        files.write_manifest(folder, list(runfolder.READ))
-
-    world.lead(write)
-    return Trained(
-        folder,
-        config,
-        averaged,
-        prepared.borders,
-        prepared.splits,
-        items=prepared.items,
-        device=device,
-    )
