@@ -31,7 +31,9 @@ def test_all_looks_together_take_a_twentieth_of_the_work_at_most(config, steps, 
     work = 3 * steps * 64
     assert losses <= LOSSES * work
     assert samples <= SAMPLES * work
-    assert budget is None or losses / work + samples / work + how.quality * PICTURE / budget <= SHARE
+    assert (
+        budget is None or losses / work + samples / work + how.quality * PICTURE / budget <= SHARE
+    )
     assert how.share == pytest.approx((losses + samples) / work)
     assert how.items <= min(held, 256)
     again = looking(of(config, steps, budget, how.count), held)

@@ -168,6 +168,7 @@ def learn(
     memory = importance(objective.times)
     course = Course(Horizon(config.train.steps))
     looks = Looks(folder, watchers_of(prepared), config.train.looks, quiet=quiet)
+    looks.budget = config.train.budget
     if begun is not None:
         course.begun = begun
     if resume:
