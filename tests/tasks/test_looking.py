@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from unfog.tasks.fit import fit
-from unfog.tasks.looking import LEVELS, SHARE, looking
+from unfog.tasks.looking import LEVELS, LOSSES, PICTURE, SAMPLES, SHARE, looking
 from unfog.tasks.prepare import prepare
 
 
@@ -29,7 +29,11 @@ def test_all_looks_together_take_a_twentieth_of_the_work_at_most(config, steps, 
     losses = how.count * how.items * 2 * LEVELS
     samples = how.quality * how.samples * 10
     work = 3 * steps * 64
-    assert losses + samples <= SHARE * work * 1.001
+    assert losses <= LOSSES * work
+    assert samples <= SAMPLES * work
+    assert (
+        budget is None or losses / work + samples / work + how.quality * PICTURE / budget <= SHARE
+    )
     assert how.share == pytest.approx((losses + samples) / work)
     assert how.items <= min(held, 256)
     again = looking(of(config, steps, budget, how.count), held)

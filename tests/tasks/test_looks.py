@@ -175,3 +175,22 @@ def test_time_for_looks_is_kept_free():
     assert planned(ahead=10.0) == 360
     assert planned(aside=10.0) == 450
     assert planned(aside=10.0, ahead=10.0) == 400
+
+
+def test_looks_that_become_dear_are_left_out_but_for_the_last(data, tmp_path):
+    import time
+
+    from unfog.tasks.looks import Sight
+
+    class Slow(Witness):
+        def look(self, sight):
+            self.count += 1
+            time.sleep(0.03)
+
+    for budget, count in ((None, 10), (1.0, 4), (100.0, 10)):
+        witness = Slow()
+        looks = Looks(tmp_path, [witness], 10, budget=budget)
+        for k in range(1, 11):
+            looks.look(Sight(k, k / 10, 1.0, None, None, tmp_path))
+        assert witness.count == count if budget != 1.0 else 2 <= witness.count <= count
+        assert looks.done == looks.taken == 10

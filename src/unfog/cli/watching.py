@@ -76,7 +76,7 @@ def _plain(following: Any, every: float) -> None:
     """A line for what is new, until the run ends."""
     from unfog.cli.watched import ending, look_line, metrics_line
 
-    fresh = [*following.metrics.lines[-1:], *following.looks.lines[-1:]]
+    fresh = [*following.metrics.lines[-1:], *following.latest().values()]
     while True:
         logged = [line for line in fresh if "watch" not in line]
         for line in logged[-1:]:

@@ -12,19 +12,17 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
-from unfog.failpoints import at
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, lead
 from unfog.model import files
 from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
-from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
-from unfog.tasks.card import write_card
 from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
 from unfog.tasks.course import Course, follow, signals
+from unfog.tasks.finish import finish
 from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
@@ -33,7 +31,7 @@ from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
 from unfog.train.crops import Crops
-from unfog.train.dist import World, here, threads
+from unfog.train.dist import here, threads
 from unfog.train.importance import importance
 from unfog.train.known import Known
 from unfog.train.log import Log
@@ -142,6 +140,7 @@ def learn(
     rescue = Rescue(model, ema, optimiser, memory)
     course = Course(Horizon(config.train.steps), micro=config.train.micro)
     looks = Looks(folder, watchers_of(prepared), config.train.looks, quiet=quiet)
+    looks.budget = config.train.budget
     if begun is not None:
         course.begun = begun
     if resume:
@@ -272,33 +271,3 @@ def learn(
         world.lead(snapshots.finish)
     prepared = prepared.with_config(config)
     return finish(folder, prepared, averaged, device, course.seconds(), world)
-
-
-def finish(
-    folder: pathlib.Path,
-    prepared: Prepared,
-    averaged: Model,
-    device: torch.device,
-    spent: float,
-    world: World,
-) -> Trained:
-    """Write weights, model card, and last the manifest that makes the folder whole."""
-    config = prepared.config
-
-    def write() -> None:
-        files.write_json(folder / "config.json", config.to_json())  # with the steps as they came
-        at("finish.between")
-        files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
-        write_card(folder, config, prepared.splits, spent)
-        files.write_manifest(folder, list(runfolder.READ))
-
-    world.lead(write)
-    return Trained(
-        folder,
-        config,
-        averaged,
-        prepared.borders,
-        prepared.splits,
-        items=prepared.items,
-        device=device,
-    )

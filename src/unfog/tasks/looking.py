@@ -10,20 +10,24 @@ from dataclasses import dataclass
 
 from unfog.tasks.config import Config
 
-SHARE = 0.05
-"""Of a run's work, the most that all looks together may take."""
+LOSSES, SAMPLES, PICTURES = 0.02, 0.015, 0.015
+"""Shares of a run: the most that losses and drawing samples may take of the net's work, and judging
+and pictures of the time.
+"""
+SHARE = LOSSES + SAMPLES + PICTURES
+"""The most that all looks together may take."""
 UPDATE = 3
 """An update costs about as much as so many evaluations of the net."""
 LEVELS = 8
 """Noise levels at which the denoising loss is taken."""
 MOST, ENOUGH, LEAST = 256, 48, 16
 """Items of a part: at most, from which a look is worth repeating, and below which none is taken."""
-SAMPLES, SOME = 256, 48
+MANY, SOME = 256, 48
 """Samples of a quality look: at most, and at least."""
 DRAWING = 10
 """Sampling steps of a quality look, at most."""
-PICTURE = 1.0
-"""Seconds that judging and drawing a picture take beside the net, or less."""
+PICTURE = 0.7
+"""Seconds that judging and drawing a picture take beside the net, about."""
 LONG = 1000
 """Updates without a budget from which pictures are drawn, one for so many."""
 EVERY = 300.0
@@ -78,16 +82,16 @@ def looking(config: Config, held: int, *, asked: bool = True) -> Looking:
     """
     t = config.train
     work = UPDATE * t.steps * t.batch
-    half = SHARE * work / 2  # one for the losses, one for the samples
+    losses = LOSSES * work
     wanted, part = t.looks, 2 * LEVELS
     if not asked and t.budget is not None:
         wanted = max(wanted, min(4 * wanted, int(t.budget / EVERY)))
-    count = wanted if asked else min(wanted, max(3, int(half / (part * ENOUGH))))
-    items = min(MOST, held, int(half / (part * max(1, count))))
+    count = wanted if asked else min(wanted, max(3, int(losses / (part * ENOUGH))))
+    items = min(MOST, held, int(losses / (part * max(1, count))))
     if items < LEAST and not asked:
-        count = min(count, int(half / (part * LEAST)))
+        count = min(count, int(losses / (part * LEAST)))
     items = min(held, max(items, LEAST)) if count else 0
-    samples, every = _quality(config, count, half, held)
+    samples, every = _quality(config, count, SAMPLES * work, held)
     spent = count * part * items + (-(-count // every) if every else 0) * samples * _calls(config)
     return Looking(count, items, samples, every, spent / work)
 
@@ -98,13 +102,13 @@ def _quality(config: Config, count: int, evaluations: float, held: int) -> tuple
     if t.budget is None:
         most = t.steps // LONG
     else:
-        most = int(SHARE / 2 * t.budget / PICTURE)
+        most = int(PICTURES * t.budget / PICTURE)
     most = min(most, count, int(evaluations / (SOME * _calls(config))))
     if most < 1 or held < LEAST:
         return 0, 0
     every = -(-count // most)
     quality = -(-count // every)
-    return min(SAMPLES, int(evaluations / (quality * _calls(config)))), every
+    return min(MANY, int(evaluations / (quality * _calls(config)))), every
 
 
 def _calls(config: Config) -> int:

@@ -24,6 +24,8 @@ from unfog.train.log import read, trim
 FILE = "looks.jsonl"
 KEPT = "kept"
 PICTURES = "samples"
+BRAKE = 0.1
+"""Share of a budget from which looks are left out, the last one apart: twice what is planned."""
 STRICT = "UNFOG_STRICT"
 """Environment variable: where it is set, a watcher's fault ends the run (for tests)."""
 
@@ -100,7 +102,7 @@ class Looks:
 
     Args:
         done: the step of the last look.     taken: looks so far.
-        strict: a watcher's fault is raised.
+        strict: a watcher's fault is raised.     budget: seconds of the whole training, if any.
         tell: told (step, watcher's name, what it saw).
     """
 
@@ -111,6 +113,7 @@ class Looks:
     taken: int = 0
     strict: bool = field(default_factory=lambda: bool(os.environ.get(STRICT)))
     quiet: bool = False
+    budget: float | None = None
     tell: Callable[[int, str, Seen], None] | None = None
     stop: str | None = field(default=None, init=False)
     latest: dict[str, dict[str, Any]] = field(default_factory=dict, init=False)
@@ -134,9 +137,11 @@ class Looks:
         steps = round(sight.step / sight.share)
         shared = self._shared(sight.step, steps)
         self.passed(sight.step, steps)
+        dear = sight.share < 1 and self._dear()
         begun = time.monotonic()
         for watcher in list(self.watchers):
-            if not (watcher.due(sight.step, steps) if isinstance(watcher, Timed) else shared):
+            turn = shared and not dear
+            if not (watcher.due(sight.step, steps) if isinstance(watcher, Timed) else turn):
                 continue
             try:
                 self._one(watcher, sight)
@@ -144,6 +149,12 @@ class Looks:
                 self._drop(watcher, error)
         self.took.append(time.monotonic() - begun)
         return self.stop
+
+    def _dear(self) -> bool:
+        """Whether looks took more of the budget than they may: the machine is slower than planned."""
+        if self.budget is None or not self.took:
+            return False
+        return sum(self.took) + max(self.took) > BRAKE * self.budget
 
     def passed(self, step: int, steps: int) -> None:
         """A look at this step is over, here or in another process."""
