@@ -192,9 +192,11 @@ def look(task: Task, made: Any, ema: Ema[Any], seconds: float, step: int) -> Loo
 
 
 def chosen(looks: list[Look], real: Tensor) -> Look:
-    """Of the looks that are novel the nearest to `real` features; the first where none is."""
+    """Of the looks that are novel the nearest to `real` features; else that which copies least."""
     novel = [one for one in looks if one.novel]
-    return min(novel, key=lambda one: frechet(one.features, real)) if novel else looks[0]
+    if not novel:
+        return min(looks, key=lambda one: one.novelty.value)
+    return min(novel, key=lambda one: frechet(one.features, real))
 
 
 def crossed(looks: list[Look], task: Task) -> list[tuple[Look, Tensor]]:

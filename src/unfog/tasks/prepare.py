@@ -118,7 +118,7 @@ def prepare(
     )
     if start is not None:
         free = [name for name, asked in (("lr", lr), ("batch", batch)) if asked is None]
-        adopt(content, start, settings, len(training), free)
+        adopt(content, start, settings, free)
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
     if start is None and any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
@@ -130,8 +130,7 @@ def prepare(
         _keep_grid(content)
     held_out = items.take(splits.validation)
     changed = augmented(room, content["train"], seed)
-    known = None if start is None else shared_space(start, content, codec)
-    space = known or _space(content["space"], codec, training, held_out, seed, changed)
+    space = _space(content, codec, training, held_out, changed, start)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
             f"the {content['space']['name']} space keeps {math.prod(space.shape)} numbers an item "
@@ -333,25 +332,30 @@ def _space(
     codec: Any,
     training: Items,
     held: Items,
-    seed: int,
     changed: Callable[[Tensor], Tensor] | None,
+    start: Start | None,
 ) -> Any:
     """The space, fitted on at most 20 000 training items and, where they are augmented, copies of
-    them; its error is measured on the validation part.
+    them, or shared with the run to start from; its error is measured on the validation part.
     """
+    name, seed = content["space"]["name"], content["seed"]
     if getattr(codec, "fields", {}):
-        if content["name"] != "fields":
+        if name != "fields":
             raise ArgumentError(
-                f"space {content['name']!r} takes states of one tensor; this data has the fields "
+                f"space {name!r} takes states of one tensor; this data has the fields "
                 f"{', '.join(codec.fields)}: leave the space out"
             )
         return Fields()
-    options = {name: value for name, value in content.items() if name != "name"}
+    options = {key: value for key, value in content["space"].items() if key != "name"}
     options.setdefault("seed", seed)
     shown = codec.encode(_some(training, seed).data)
     held_out = codec.encode(_some(held, seed).data) if len(held) else None
     shown = shown if changed is None else changed(shown)
-    return spaces.fit(content["name"], shown, held_out=held_out, **options)
+    if start is not None:
+        shared = shared_space(start, content, shown, held_out)
+        if shared is not None:
+            return shared
+    return spaces.fit(name, shown, held_out=held_out, **options)
 
 
 def _some(items: Items, seed: int, most: int = 20_000) -> Items:
