@@ -37,8 +37,9 @@ from unfog.judge.novelty import novelty
 from unfog.kinds import kinds
 from unfog.model.ema import Ema
 from unfog.tasks.assemble import build_model, build_objective, build_schedule, device_of
+from unfog.tasks.fit import started
 from unfog.tasks.learn import batches_of
-from unfog.tasks.prepare import prepare, started
+from unfog.tasks.prepare import prepare
 from unfog.tasks.recipes import recipes
 from unfog.tasks.start import read_start
 from unfog.tasks.trained import Trained

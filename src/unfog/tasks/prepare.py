@@ -32,7 +32,6 @@ from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
 from unfog.tasks.assemble import (
-    build_model,
     build_objective,
     build_sampling,
     build_schedule,
@@ -42,7 +41,7 @@ from unfog.tasks.config import Config, TrainConfig, complaint, override
 from unfog.tasks.few import grant
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
-from unfog.tasks.start import Start, adopt, lineage, said, shared_space, take
+from unfog.tasks.start import Start, adopt, shared_space
 
 States = tuple[State, dict[str, Tensor]]
 
@@ -158,19 +157,6 @@ def prepare(
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
     return Prepared(config, items, splits, borders, encoded(items, splits, borders))
-
-
-def started(prepared: Prepared, start: Start) -> Prepared:
-    """With the weights of another run to begin with, and where they came from written down."""
-    config = prepared.config
-    found = take(build_model(config), config, prepared.borders, start)
-    config = config.model_copy(
-        update={
-            "start": lineage(start, found),
-            "reasons": [*config.reasons, said(start, found, config)],
-        }
-    )
-    return replace(prepared, config=config, start=found.weights)
 
 
 def _target(content: dict[str, Any]) -> Any:

@@ -139,8 +139,8 @@ def take(model: Model, config: Config, borders: Borders, start: Start) -> Taken:
 
     A tensor is taken where name, shape and type agree. A condition's go by its name and are taken
     where it has the same form and, for classes and texts, the same vocabulary. What reads and
-    writes principal components is taken with zeros for those that were added. What reads and
-    writes a table's columns is taken where both tables have the same columns and levels.
+    writes principal components is taken for the old ones, and fresh for those that were added. What
+    reads and writes a table's columns is taken where both tables have the same columns and levels.
     Raises: ArgumentError where so little fits that it would be another net.
     """
     own = {name: value.clone() for name, value in model.state_dict().items()}
@@ -232,15 +232,19 @@ def _renamed(start: Start, config: Config, borders: Borders) -> dict[str, Tensor
 
 
 def _widened(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What reads and writes the components, with zeros for those that were added at the end."""
+    """What reads and writes the components; for those added at the end it is the fresh net's own.
+
+    That reads them and answers zero. Zeros on both sides would be a saddle that training leaves
+    slowly.
+    """
     found = {}
     for name, axis in (("net.first.weight", 1), ("net.last.weight", 0), ("net.last.bias", 0)):
         if name not in own or name not in theirs:
             continue
         wide, old = own[name], theirs[name]
-        more = wide.shape[axis] - old.shape[axis] if wide.ndim == old.ndim else 0
-        if more > 0 and wide.movedim(axis, 0)[0].shape == old.movedim(axis, 0)[0].shape:
-            rest = old.new_zeros([more if at == axis else n for at, n in enumerate(old.shape)])
+        kept = old.shape[axis] if wide.ndim == old.ndim else 0
+        if 0 < kept < wide.shape[axis] and wide.narrow(axis, 0, kept).shape == old.shape:
+            rest = wide.narrow(axis, kept, wide.shape[axis] - kept)
             found[name] = torch.cat([old, rest], dim=axis)
     return found
 
