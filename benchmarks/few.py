@@ -37,8 +37,9 @@ from unfog.judge.novelty import novelty
 from unfog.kinds import kinds
 from unfog.model.ema import Ema
 from unfog.tasks.assemble import build_model, build_objective, build_schedule, device_of
+from unfog.tasks.fit import started
 from unfog.tasks.learn import batches_of
-from unfog.tasks.prepare import prepare, started
+from unfog.tasks.prepare import prepare
 from unfog.tasks.recipes import recipes
 from unfog.tasks.start import read_start
 from unfog.tasks.trained import Trained
@@ -192,9 +193,11 @@ def look(task: Task, made: Any, ema: Ema[Any], seconds: float, step: int) -> Loo
 
 
 def chosen(looks: list[Look], real: Tensor) -> Look:
-    """Of the looks that are novel the nearest to `real` features; the first where none is."""
+    """Of the looks that are novel the nearest to `real` features; else that which copies least."""
     novel = [one for one in looks if one.novel]
-    return min(novel, key=lambda one: frechet(one.features, real)) if novel else looks[0]
+    if not novel:
+        return min(looks, key=lambda one: one.novelty.value)
+    return min(novel, key=lambda one: frechet(one.features, real))
 
 
 def crossed(looks: list[Look], task: Task) -> list[tuple[Look, Tensor]]:

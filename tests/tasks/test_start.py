@@ -20,7 +20,7 @@ UNET = {"net": "unet", "net.width": 8, "net.mult": [1, 2], "net.blocks": 1, "spa
 
 def pictures(seed: int, count: int = 30, side: int = 16) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    rough = rng.normal(size=(count, 4, 4)).repeat(side // 4, 1).repeat(side // 4, 2)
+    rough = rng.normal(size=(count, 8, 8)).repeat(side // 8, 1).repeat(side // 8, 2)
     return np.clip(128 + 60 * rough, 0, 255).astype(np.uint8)[..., None].repeat(3, 3)
 
 
@@ -39,22 +39,44 @@ def base(tmp_path_factory):
     return place
 
 
-def test_the_first_sample_is_the_other_run_s(base, tmp_path, capsys) -> None:
-    """Nothing learnt yet: other data, and still the other run's space, weights and samples."""
-    model = unfog.fit(
-        pictures(1), kind="image", out=tmp_path / "run", start=base / "mlp", steps=1, **STILL
-    )
+@pytest.mark.parametrize("name", ["mlp", "unet"])
+def test_on_the_same_data_the_first_sample_is_the_other_run_s(base, tmp_path, capsys, name) -> None:
+    """Nothing learnt yet: the other run's weights and space, so its samples to the last bit."""
+    options = {"kind": "image", "out": tmp_path / "run", "start": base / name, "steps": 1}
+    model = unfog.fit(pictures(0), **options, **STILL)
     assert "starts from" in capsys.readouterr().err
-    other = unfog.load(base / "mlp")
+    other = unfog.load(base / name)
     assert np.array_equal(model.sample(5, show=False).raw, other.sample(5, show=False).raw)
     told = model.config.start
-    wanted = hashlib.sha256((base / "mlp" / "manifest.json").read_bytes()).hexdigest()
-    assert told["manifest"] == wanted
-    assert told["run"] == str(base / "mlp")
+    wanted = hashlib.sha256((base / name / "manifest.json").read_bytes()).hexdigest()
+    assert (told["manifest"], told["run"]) == (wanted, str(base / name))
     assert (told["new"], told["share"]) == ([], 1.0)
     assert unfog.load(tmp_path / "run").config.start == told
-    assert model.config.net["width"] == 16
+
+
+def test_components_of_other_data_come_after_the_old_ones(base, tmp_path) -> None:
+    """The net says of the old components what it said, and nothing yet of those added."""
+    out = tmp_path / "run"
+    model = unfog.fit(
+        pictures(1), kind="image", out=out, start=base / "mlp", steps=1, **STILL, **QUIET
+    )
+    other = unfog.load(base / "mlp")
+    ours, theirs = model.borders.space, other.borders.space
+    k, more = theirs.shape[0], ours.shape[0] - theirs.shape[0]
+    assert more > 0
+    assert torch.equal(ours.basis[:k], theirs.basis)
+    torch.testing.assert_close(ours.basis @ ours.basis.T, torch.eye(k + more), rtol=0, atol=1e-4)
+    x = model.borders.codec.encode(model.items.take(model.splits.train).data)
+    lost = [float((s.back(s.into(x)) - x).square().sum()) for s in (theirs, ours)]
+    assert lost[1] < 0.001 * float((x - x.mean(0)).square().sum()) < lost[0]
+    u, t = torch.randn(6, k), torch.rand(6)
+    wide = torch.cat([u, torch.zeros(6, more)], 1)
+    answer = model.net.answer(wide, t)
+    torch.testing.assert_close(answer[:, :k], other.net.answer(u, t), rtol=0, atol=1e-5)
+    assert float(answer[:, k:].abs().max()) < 1e-5
+    assert model.config.start["new"] == []
     assert model.splits.fingerprint != other.splits.fingerprint
+    assert unfog.load(out).borders.space.error == ours.error != theirs.error
 
 
 def test_partly_the_same_is_said(base, tmp_path) -> None:

@@ -22,11 +22,11 @@ from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
-from unfog.tasks.prepare import Prepared, encoded, prepare, reread, started
+from unfog.tasks.prepare import Prepared, encoded, prepare, reread
 from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
+from unfog.tasks.start import Start, lineage, read_start, said, take
 from unfog.tasks.start import begun as begun_from
-from unfog.tasks.start import read_start, take
 from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, together
 
@@ -169,6 +169,19 @@ def fit(
     trained = follow(folder, prepared, used, resume=resume, show=show, quiet=quiet, begun=planned)
     trained.keeper = keeper
     return trained
+
+
+def started(prepared: Prepared, start: Start) -> Prepared:
+    """With the weights of another run to begin with, and where they came from written down."""
+    config = prepared.config
+    found = take(build_model(config), config, prepared.borders, start)
+    config = config.model_copy(
+        update={
+            "start": lineage(start, found),
+            "reasons": [*config.reasons, said(start, found, config)],
+        }
+    )
+    return replace(prepared, config=config, start=found.weights)
 
 
 def _temporary(world: World) -> tuple[pathlib.Path, Any]:

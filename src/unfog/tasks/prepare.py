@@ -31,7 +31,6 @@ from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
 from unfog.tasks.assemble import (
-    build_model,
     build_objective,
     build_sampling,
     build_schedule,
@@ -41,7 +40,7 @@ from unfog.tasks.config import Config, TrainConfig, override, resolved
 from unfog.tasks.few import grant
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
-from unfog.tasks.start import Start, adopt, lineage, said, shared_space, take
+from unfog.tasks.start import Start, adopt, shared_space
 
 States = tuple[State, dict[str, Tensor]]
 
@@ -117,7 +116,7 @@ def prepare(
     )
     if start is not None:
         free = [name for name, asked in (("lr", lr), ("batch", batch)) if asked is None]
-        adopt(content, start, settings, len(training), free)
+        adopt(content, start, settings, free)
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
     if start is None and any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
@@ -129,8 +128,7 @@ def prepare(
         _keep_grid(content)
     held_out = items.take(splits.validation)
     changed = augmented(room, content["train"], seed)
-    known = None if start is None else shared_space(start, content, codec)
-    space = known or _space(content["space"], codec, training, held_out, seed, changed)
+    space = _space(content, codec, training, held_out, changed, start)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
             f"the {content['space']['name']} space keeps {math.prod(space.shape)} numbers an item "
@@ -155,19 +153,6 @@ def prepare(
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
     return Prepared(config, items, splits, borders, encoded(items, splits, borders))
-
-
-def started(prepared: Prepared, start: Start) -> Prepared:
-    """With the weights of another run to begin with, and where they came from written down."""
-    config = prepared.config
-    found = take(build_model(config), config, prepared.borders, start)
-    config = config.model_copy(
-        update={
-            "start": lineage(start, found),
-            "reasons": [*config.reasons, said(start, found, config)],
-        }
-    )
-    return replace(prepared, config=config, start=found.weights)
 
 
 def _target(content: dict[str, Any]) -> Any:
@@ -329,25 +314,30 @@ def _space(
     codec: Any,
     training: Items,
     held: Items,
-    seed: int,
     changed: Callable[[Tensor], Tensor] | None,
+    start: Start | None,
 ) -> Any:
     """The space, fitted on at most 20 000 training items and, where they are augmented, copies of
-    them; its error is measured on the validation part.
+    them, or shared with the run to start from; its error is measured on the validation part.
     """
+    name, seed = content["space"]["name"], content["seed"]
     if getattr(codec, "fields", {}):
-        if content["name"] != "fields":
+        if name != "fields":
             raise ArgumentError(
-                f"space {content['name']!r} takes states of one tensor; this data has the fields "
+                f"space {name!r} takes states of one tensor; this data has the fields "
                 f"{', '.join(codec.fields)}: leave the space out"
             )
         return Fields()
-    options = {name: value for name, value in content.items() if name != "name"}
+    options = {key: value for key, value in content["space"].items() if key != "name"}
     options.setdefault("seed", seed)
     shown = codec.encode(_some(training, seed).data)
     held_out = codec.encode(_some(held, seed).data) if len(held) else None
     shown = shown if changed is None else changed(shown)
-    return spaces.fit(content["name"], shown, held_out=held_out, **options)
+    if start is not None:
+        shared = shared_space(start, content, shown, held_out)
+        if shared is not None:
+            return shared
+    return spaces.fit(name, shown, held_out=held_out, **options)
 
 
 def _some(items: Items, seed: int, most: int = 20_000) -> Items:

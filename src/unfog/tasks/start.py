@@ -5,14 +5,16 @@ from __future__ import annotations
 import hashlib
 import pathlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
 from unfog.model import files
 from unfog.model.model import Model
+from unfog.model.spaces.space import lost
 from unfog.tasks import runfolder
 from unfog.tasks.config import Config
 from unfog.tasks.runfolder import Borders
@@ -70,14 +72,12 @@ def read_start(folder: str | pathlib.Path) -> Start:
     )
 
 
-def adopt(
-    content: dict[str, Any], start: Start, settings: dict[str, Any], items: int, free: list[str]
-) -> None:
+def adopt(content: dict[str, Any], start: Start, settings: dict[str, Any], free: list[str]) -> None:
     """Put the other run's net and space into a configuration, where the user has chosen no other.
 
     Args:
-        items: training items, which a batch has no more of.
-        free: which of lr and batch the user has left open; they go with the net.
+        free: which of lr and batch the user has left open; they go with the net, where that is not
+            the one that would have been taken.
     Raises: ArgumentError for data of another kind.
     """
     other = start.config
@@ -91,21 +91,28 @@ def adopt(
     if "net" not in asked:
         kept = {k: v for k, v in other.net.items() if k not in DESCRIBED}
         kept.update({k: v for k, v in content["net"].items() if k == "dropout"})
+        if content["net"]["name"] != other.net["name"]:
+            own = other.train.model_dump(include=set(free))
+            content["train"].update(own)
         content["net"] = kept
-        own = {"lr": other.train.lr, "batch": min(other.train.batch, items)}
-        content["train"].update({name: own[name] for name in free})
     if "space" not in asked:
         content["space"] = dict(other.space)
     if "net" not in asked or "space" not in asked:
         content["reasons"] = [f"net and space of {start.folder}, whose weights it starts from"]
 
 
-def shared_space(start: Start, content: dict[str, Any], codec: Any) -> Any:
+def shared_space(
+    start: Start, content: dict[str, Any], shown: Tensor, held_out: Tensor | None
+) -> Any:
     """The other run's own space where weights mean something in no other; else None: fit it anew.
 
     Principal components are directions that were fitted on that run's data: in others, the weights
-    that read the first component would read something else. Pixels and wavelets are no directions
-    of data, only their units are fitted.
+    that read the first component would read something else. So they stay, and what they miss of the
+    new data comes after them. Pixels and wavelets are no directions of data, only their units are
+    fitted.
+
+    Args:
+        shown, held_out: (N, *D) states to fit it to, and to measure its error on.
     Raises: ArgumentError for another space, or one that can't take items of this shape.
     """
     if content["space"] != start.config.space:
@@ -115,14 +122,16 @@ def shared_space(start: Start, content: dict[str, Any], codec: Any) -> Any:
         )
     if content["space"]["name"] != "pca":
         return None
-    space, shape = start.borders.space, tuple(codec.state_shape)
+    space, shape = start.borders.space, tuple(shown.shape[1:])
     if tuple(space.data_shape) != shape:
         raise ArgumentError(
             f"{start.folder} works on principal components of items of {tuple(space.data_shape)}, "
             f"and these are {shape}: bring them to that size (--size for images), or start "
             "from a run with a U-Net"
         )
-    return space
+    options = {k: v for k, v in content["space"].items() if k in ("explained", "components")}
+    space = space.extended(shown, **options)
+    return space if held_out is None else replace(space, error=lost(space, held_out))
 
 
 def take(model: Model, config: Config, borders: Borders, start: Start) -> Taken:
@@ -130,13 +139,16 @@ def take(model: Model, config: Config, borders: Borders, start: Start) -> Taken:
 
     A tensor is taken where name, shape and type agree. A condition's go by its name and are taken
     where it has the same form and, for classes and texts, the same vocabulary. What reads and
-    writes a table's columns is taken where both tables have the same columns and levels.
+    writes principal components is taken for the old ones, and fresh for those that were added. What
+    reads and writes a table's columns is taken where both tables have the same columns and levels.
     Raises: ArgumentError where so little fits that it would be another net.
     """
     own = {name: value.clone() for name, value in model.state_dict().items()}
     theirs = _renamed(start, config, borders)
     if config.fields and not _same_columns(start.borders.codec, borders.codec):
         theirs = {name: v for name, v in theirs.items() if not OUTER.match(name)}
+    if config.space["name"] == "pca" and len(config.shape) == 1:
+        theirs.update(_widened(own, theirs))
     fits = [
         name
         for name, value in own.items()
@@ -216,6 +228,24 @@ def _renamed(start: Start, config: Config, borders: Borders) -> dict[str, Tensor
         worded = spec["type"] in ("class", "classes", "text") and old.get(title) != new.get(title)
         if spec == start.config.net["given"][title] and not worded:
             found[f"{match[1]}{now.index(title)}{match[3]}"] = value
+    return found
+
+
+def _widened(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What reads and writes the components; for those added at the end it is the fresh net's own.
+
+    That reads them and answers zero. Zeros on both sides would be a saddle that training leaves
+    slowly.
+    """
+    found = {}
+    for name, axis in (("net.first.weight", 1), ("net.last.weight", 0), ("net.last.bias", 0)):
+        if name not in own or name not in theirs:
+            continue
+        wide, old = own[name], theirs[name]
+        kept = old.shape[axis] if wide.ndim == old.ndim else 0
+        if 0 < kept < wide.shape[axis] and wide.narrow(axis, 0, kept).shape == old.shape:
+            rest = wide.narrow(axis, kept, wide.shape[axis] - kept)
+            found[name] = torch.cat([old, rest], dim=axis)
     return found
 
 
