@@ -296,8 +296,8 @@ def ema_too_long(facts: Facts) -> Reading | None:
     return Reading(
         ratio,
         1.01,
-        f"the averaged weights restore training items {100 * (ratio - 1):.1f} % worse than the last "
-        "ones do",
+        f"the averaged weights restore training items {100 * (ratio - 1):.1f} % worse than the "
+        "last ones do",
         f"the average reaches back over too much of a run of {facts.steps} updates "
         f"(train.ema {facts.ema:g})",
         f"--set train.ema={min(0.05, max(0.01, facts.ema / 5)):.2g}, or a longer --budget",
@@ -317,8 +317,8 @@ def condition_ignored(facts: Facts) -> Reading | None:
                 else 1.0,
                 0.75,
                 f"shuffling {name!r} changes the held-out error by {100 * one.rise:.1f} % "
-                f"(standard error {100 * one.error:.1f}); it says {100 * max(0.0, one.says):.0f} % of the "
-                "data's variance",
+                f"(standard error {100 * one.error:.1f}); it says "
+                f"{100 * max(0.0, one.says):.0f} % of the data's variance",
                 f"{name!r} says nothing of the data: wrong, shuffled or misaligned values"
                 if silent
                 else f"the net hardly saw it (train.dropout {facts.dropout:g}) or had no time",
