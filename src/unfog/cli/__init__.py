@@ -27,6 +27,7 @@ def run(arguments: list[str]) -> int:
     """Run one command line; returns its exit code."""
     from unfog.cli import (  # noqa: F401  (they enter their verbs)
         augmenting,
+        doctoring,
         filling,
         judging,
         lists,
