@@ -104,6 +104,7 @@ class Course:
 
     Attributes:
         start: the step it goes on from.     spent: seconds of training before that.
+        worked: processor seconds before that.
         pending: losses since the last log line, so that a resumed run logs the same means.
     """
 
@@ -111,7 +112,13 @@ class Course:
     start: int = 0
     spent: float = 0.0
     pending: list[float] = field(default_factory=list)
+    worked: float = 0.0
     begun: float = field(default_factory=time.monotonic)
+    clocked: float = field(default_factory=time.process_time)
+
+    def processor(self) -> float:
+        """Processor seconds of training so far, of this process's threads together."""
+        return self.worked + time.process_time() - self.clocked
 
     def seconds(self) -> float:
         """Seconds of training so far, all parts together."""
@@ -162,7 +169,13 @@ def learn(
             note(f"note: {text}", quiet=quiet)
         if found is not None:
             facts = checkpoint.restore(found, model, ema, optimiser, memory)
-            course = Course(Horizon(facts["steps"]), found.step, facts["seconds"], facts["pending"])
+            course = Course(
+                Horizon(facts["steps"]),
+                found.step,
+                facts["seconds"],
+                facts["pending"],
+                facts.get("processor", facts["seconds"]),
+            )
             looks.restore(facts.get("looks", {}))
 
     def save(step: int) -> None:
@@ -175,6 +188,7 @@ def learn(
             memory,
             write=world.chief,
             seconds=course.seconds(),
+            processor=course.processor(),
             steps=course.horizon.steps,
             pending=course.pending,
             looks=looks.facts(),
@@ -300,6 +314,7 @@ def _write(log: Log, progress: Progress, course: Course, loss: float, speed: flo
         items_per_second=round(speed, 1),
         steps=course.horizon.steps,
         seconds=round(course.seconds(), 2),
+        cpu_seconds=round(course.processor(), 2),
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from unfog.judge.novelty import nearest
+from unfog.judge.novelty import NEIGHBOURS, nearest
 from unfog.judge.table import nearest_rows
 from unfog.kinds import kinds
 from unfog.kinds.given import resolve
@@ -72,18 +72,23 @@ def pair(model: Trained, samples: Any, train: Any) -> str:
 
 
 def neighbours(model: Trained, samples: Any, train: Any) -> str:
-    """Some samples above the training items nearest to them in the state space."""
+    """The ten samples that are nearest to a training item, for what is usual around it, each above
+    that item.
+    """
     if model.config.kind == "table":
         return _rows(samples.raw[:6], train.data)
     codec = model.borders.codec
-    picked = list(range(0, len(samples), max(1, len(samples) // 10)))[:10]
-    _, index = nearest(
-        codec.encode(samples.raw[picked]).flatten(1), codec.encode(train.data).flatten(1)
+    gaps, index = nearest(
+        codec.encode(samples.raw).flatten(1), codec.encode(train.data).flatten(1), k=NEIGHBOURS + 1
     )
-    both = np.concatenate([samples.raw[picked], train.data[index.flatten().numpy()]])
+    alone = gaps[:, 0] / gaps[:, 1:].mean(1).clamp(min=1e-12) if gaps.shape[1] > 1 else gaps[:, 0]
+    picked = alone.argsort()[:10].numpy()
+    both = np.concatenate([samples.raw[picked], train.data[index[picked, 0].numpy()]])
     figure = kinds[model.config.kind].look(both, columns=len(picked))
     return (
-        f"<p class=note>Above: samples. Below each: its nearest training item.</p>{picture(figure)}"
+        f"<figure>{picture(figure)}<figcaption>Above: of {len(samples)} samples the ten most like "
+        "a copy (nearest to one training item, for how near the next ones are). Below each: that "
+        "item.</figcaption></figure>"
     )
 
 
@@ -112,7 +117,8 @@ def _rows(samples: Any, train: Any) -> str:
     head = "".join(f"<th>{html.escape(name)}" for name in samples.names)
     return (
         "<p class=note>Each drawn row above the training row nearest to it; what differs is "
-        f"coloured.</p><div class=wide><table><tr><th>{head}</tr>{''.join(lines)}</table></div>"
+        f"coloured.</p><div class='wide nearest'><table><tr><th>{head}</tr>{''.join(lines)}</table>"
+        "</div>"
     )
 
 
