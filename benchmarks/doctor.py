@@ -31,7 +31,7 @@ from unfog.judge.doctor import diagnosed
 from unfog.judge.doctor.facts import Facts
 from unfog.model import model as models
 from unfog.tasks import learn as learning
-from unfog.tasks.doctor import gather
+from unfog.tasks.doctor import diagnose
 
 SMALL = {"net.width": 96, "net.depth": 2, "train.checkpoint_seconds": 1e9}
 Columns = dict[str, np.ndarray]
@@ -69,7 +69,7 @@ class Data:
 
     def numbers(self) -> np.ndarray:
         if isinstance(self.data, pd.DataFrame):
-            return self.data.drop(columns=[self.given]).to_numpy(float)
+            return self.data.drop(columns=["target"]).to_numpy(float)
         return self.data.reshape(len(self.data), -1).astype(float)
 
 
@@ -80,10 +80,11 @@ def _plane(name: str, x: np.ndarray, y: np.ndarray) -> Data:
 def _digits(image: bool) -> Data:
     x, y = datasets.load_digits(return_X_y=True)
     if not image:
-        return Data("digits", x.astype(np.float32), {"label": y}, "label", 700)
+        more = {"net.width": 160, "train.lr": 3e-3}
+        return Data("digits", x.astype(np.float32), {"label": y}, "label", 800, settings=more)
     pixels = (x.reshape(-1, 8, 8, 1) * 15.9).astype(np.uint8)
-    plain = {"net": "mlp", "space": "pca", "train.lr": 1e-3, "train.batch": 256}
-    return Data("digit images", pixels, {"label": y}, "label", 700, "image", plain)
+    plain = {"net": "mlp", "space": "pca", "net.width": 160, "train.lr": 3e-3}
+    return Data("digit images", pixels, {"label": y}, "label", 800, "image", plain)
 
 
 def _table(name: str, loaded: Any, steps: int) -> Data:
@@ -149,13 +150,15 @@ def cases(group: str) -> list[Case]:
     rng = np.random.default_rng(len(group))
     made: list[Case] = []
     for number, plant in enumerate(PLANTS):
-        for turn in range(EACH):
-            data = sets[(number + turn) % len(sets)]
+        for turn in range(EACH if group == "report" else 2):
+            # two numbers can't be over-fitted by a net this smooth in so short a time
+            able = [s for s in sets if plant != "over_fitting" or s.numbers().shape[1] > 2]
+            data = able[(number + turn) % len(able)]
             made.append(PLANTS[plant](data, turn, rng))
-    for number in range(20 if group == "report" else 9):
+    for number in range(20 if group == "report" else 6):
         data = sets[number % len(sets)]
         recipe = ("flow", "flow", "edm", "flow", "ddpm")[(number // len(sets)) % 5]
-        settings: dict[str, Any] = {"net.width": (96, 128, 64, 160)[number // len(sets) % 4]}
+        settings: dict[str, Any] = {"net.width": (160, 192, 128, 224)[number // len(sets) % 4]}
         if number // len(sets) == 1:
             data = Data(**{**vars(data), "given": None})
         more = 1 if recipe == "flow" else 1.5
@@ -211,7 +214,7 @@ def _few(data: Data, turn: int, rng: Any) -> Case:
 
 
 def _tiny(data: Data, turn: int, rng: Any) -> Case:
-    width = (4, 6, 2)[turn]
+    width = (2, 4, 3)[turn]
     return Case(
         "net_too_small",
         data,
@@ -281,7 +284,7 @@ def _ignored(data: Data, turn: int, rng: Any) -> Case:
         else:
             data = data.with_column(named, data.columns[named][order])
         return Case("condition_ignored", data, "labels shuffled", None, seed=turn)
-    share = (0.995, 0.0, 0.99)[turn]
+    share = (0.9999, 0.0, 0.9999)[turn]
     return Case(
         "condition_ignored", data, f"dropout {share}", None, {"train.dropout": share}, seed=turn
     )
@@ -323,9 +326,8 @@ def _copies(data: Data, turn: int, rng: Any) -> Case:
         noise = (rng.random(again.data.shape) < 0.02).astype(np.uint8)
         again.data = np.where(again.data < 255, again.data + noise, again.data).astype(np.uint8)
     else:
-        again.data = (
-            again.data + 1e-4 * again.data.std() * rng.normal(size=again.data.shape)
-        ).astype(np.float32)
+        noise = 1e-4 * rng.normal(size=again.data.shape)
+        again.data = (again.data * (1 + noise)).astype(np.float32)
     return Case("duplicates", again, "every item twice, a hair apart", None, seed=turn)
 
 
@@ -412,7 +414,7 @@ def measure(case: Case) -> tuple[dict[str, Any], float, float]:
         if case.source is not None:
             (home / "further").mkdir()
             further = case.source.write(home / "further")
-        facts = gather(model, further).to_json()
+        facts = diagnose(model, further).facts.to_json()
     return facts, fitted - begun, time.process_time() - fitted
 
 
@@ -478,8 +480,8 @@ def main() -> None:
             continue
         try:
             facts, fit, doctor = measure(case)
-        except unfog.UnfogError as error:
-            print(f"{case.fault} on {case.data.name}: {error}", flush=True)
+        except Exception as error:  # one that can't be measured is left out, and said
+            print(f"{case.fault} on {case.data.name}: not measured: {error!r}"[:300], flush=True)
             continue
         rows.append(
             {

@@ -121,7 +121,7 @@ def test_looks_are_spread_anew_when_the_number_of_steps_moves(tmp_path):
             steps = then if step == 400 else steps
             if looks.due(step, steps):
                 found.append(step)
-                looks.passed(step)
+                looks.passed(step, steps)
         assert len(found) == 8
         assert found[-1] == then
         gaps = np.diff([step for step in found if step > 400])

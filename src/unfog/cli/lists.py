@@ -28,6 +28,7 @@ REGISTRIES = {
     "table_metrics": "unfog.judge",
     "baselines": "unfog.judge",
     "detectors": "unfog.judge.strange",
+    "signs": "unfog.judge.doctor",
 }
 
 

@@ -151,7 +151,7 @@ class Looks:
         return self.stop
 
     def _dear(self) -> bool:
-        """Whether looks took more of the budget than they may: the machine is slower than planned."""
+        """Whether looks took more of the budget than they may: a slower machine than planned."""
         if self.budget is None or not self.took:
             return False
         return sum(self.took) + max(self.took) > BRAKE * self.budget

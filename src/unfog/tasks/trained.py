@@ -79,6 +79,12 @@ class Trained:
 
         return score(self, source, **choices)
 
+    def doctor(self, source: Any = None) -> Any:
+        """Name the run's faults and their fixes; see `unfog.tasks.doctor.diagnose`."""
+        from unfog.tasks.doctor import diagnose
+
+        return diagnose(self, source)
+
     def report(self, out: str | pathlib.Path | None = None, **choices: Any) -> pathlib.Path:
         """Write one self-contained HTML file; see `unfog.tasks.report.report`."""
         from unfog.tasks.report import report

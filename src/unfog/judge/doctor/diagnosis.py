@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from unfog.judge.doctor import of_data, of_learning  # noqa: F401  (they enter their signs)
 from unfog.judge.doctor.facts import Facts
 from unfog.judge.doctor.finding import Finding, finding
 from unfog.judge.doctor.signs import EXPLAINS, signs

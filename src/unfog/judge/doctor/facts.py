@@ -103,9 +103,8 @@ class Drawn:
     Attributes:
         outside, plain_outside: share of numbers outside the data's range, at the run's scale and
             at scale 1.     spread, plain_spread: deviation of samples of one condition,
-            likewise, in units of the data's.
-        narrow: share of entries whose samples hardly vary.
-        scale: the run's.
+            likewise, in units of the data's.     narrow: share of entries whose samples
+            hardly vary.     scale: the run's.
     """
 
     outside: float

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from unfog.errors import RunError
 from unfog.judge.doctor.course import course
@@ -93,7 +94,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
         scale = replace(scale, item=int(base.places[scale.item]))
     shown = copies(numbers(base.x), numbers(held.x)) if held and not config.fields else None
     if held and config.fields:
-        shown = copies(_mixed(base.x), _mixed(held.x))
+        shown = copies(*_mixed(model, base.x, held.x))
     if source is not None:
         scale, shown = foreign(model, items, base.x, source, scale, shown)
     return Facts(
@@ -216,17 +217,19 @@ def _scale(x: State) -> Scale:
     return Scale(offset, float(share[entry]), where, item=int(rows[0, entry]))
 
 
-def _mixed(x: State) -> Tensor:
-    """Numbers in units of their deviation, and categories as corners of a cube of side 1."""
-    found = numbers(x)
-    parts = [found / found.std(0).clamp_min(1e-6)]
-    for value in x.values() if isinstance(x, dict) else []:
-        if not value.is_floating_point():
-            parts += [
-                torch.nn.functional.one_hot(column, int(column.max()) + 1).float()
-                for column in value.T
-            ]
-    return torch.cat(parts, 1)
+def _mixed(model: Trained, *states: State) -> list[Tensor]:
+    """Numbers in units of the first states' deviation, and categories as corners of a cube."""
+    spread = numbers(states[0]).std(0).clamp_min(1e-6)
+    found = []
+    for x in states:
+        parts = [numbers(x) / spread]
+        for name, field in model.config.fields.items():
+            sizes = field.get("sizes", [])
+            for column, size in enumerate(sizes):
+                value = x[name][:, column] if isinstance(x, dict) else x[:, column]
+                parts.append(one_hot(value.clamp(max=size), size + 1).float())
+        found.append(torch.cat(parts, 1))
+    return found
 
 
 def _aim(model: Trained, base: Part) -> Aim | None:

@@ -47,8 +47,9 @@ def trial(model: Trained) -> Trial:
 
 
 def more(model: Trained, last: Model, mine: Noisings, theirs: Noisings | None) -> More:
-    """Go on from the last weights for about a tenth of the run, at a third of its step size falling
-    to nothing, and restore the same noised items again. Nothing of the run is touched.
+    """Go on from the last weights for about a fifth of the run (100 to 200 updates), at half of its
+    step size falling to nothing, and restore the same noised items again. Nothing of the run is
+    touched.
     """
     config = model.config
     before = [
@@ -57,8 +58,8 @@ def more(model: Trained, last: Model, mine: Noisings, theirs: Noisings | None) -
         if some is not None
     ]
     net = copy.deepcopy(last).requires_grad_(True)
-    steps = min(100, max(30, config.train.steps // 10))
-    lr, schedule = config.train.lr * 0.3, CosineFall(warmup=0.1)
+    steps = min(200, max(100, config.train.steps // 5))
+    lr, schedule = config.train.lr * 0.5, CosineFall(warmup=0.1)
     losses = _train(net, prepared_of(model), lr, schedule, config.train.steps, steps, SECONDS)
     net.eval().requires_grad_(False)
     after = [float(some.errors(net).mean()) for some in (mine, theirs) if some is not None]
