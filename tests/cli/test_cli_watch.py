@@ -171,7 +171,7 @@ def test_a_curve_is_from_the_lowest_to_the_highest_and_never_too_wide():
 def test_a_live_run_is_followed_to_its_end(tmp_path):
     source, out = tmp_path / "x.npy", tmp_path / "run"
     np.save(source, np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32))
-    settings = ["--set", "net.width=48", "--set", "train.looks=3"]
+    settings = ["--set", "net.width=48", "--set", "train.looks=3", "--stop-at", "never"]
     command = [sys.executable, "-m", "unfog"]
     fit = subprocess.Popen(
         [*command, "fit", str(source), "-o", str(out), "--steps", "600", *settings]

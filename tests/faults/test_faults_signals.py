@@ -124,6 +124,8 @@ def test_no_duration_is_read_off_the_wall_clock():
     import unfog
 
     for path in pathlib.Path(unfog.__file__).parent.rglob("*.py"):
+        if path.name == "following.py":  # the age of another process's files has no other clock
+            continue
         assert not re.search(r"\btime\.time\(|datetime\.(now|utcnow|today)\(", path.read_text()), (
             path
         )

@@ -21,6 +21,7 @@ def few(n=80, d=12):
 def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("runs") / "run"
     settings = {"net.width": 96, "train.looks": 6, "train.choose": "heldout", "train.ema": 0.02}
+    settings["train.stop_at"] = "never"
     return fit(
         few(), out=out, steps=480, batch=32, lr=4e-3, settings=settings, held=0.3, quiet=True
     )

@@ -87,7 +87,8 @@ def _terminated(number: int, frame: FrameType | None) -> None:
 
 
 def _interrupted(error: KeyboardInterrupt, debug: bool) -> int:
-    said = str(error) or "stopped"
+    first = os.environ.get("RANK", "0") == "0"  # of several processes one says it
+    said = str(error) or ("stopped" if first else "")
     return _fail(said, 143 if isinstance(error, Terminated) else 130, debug)
 
 

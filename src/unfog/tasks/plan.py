@@ -317,17 +317,18 @@ def _predicted(
     if t.budget is not None:
         training = t.budget
     longer = wanted.weights if t.snapshots else 0  # the second average
+    spare = memory.SPARE * wanted.weights  # what broken updates go back to, on the CPU
     now = memory.resident()
     arithmetic = now + wanted.training(t.batch)
     saved = now + memory.COPIES * wanted.weights + wanted.saving()
     inside: float | None = None
     if device.type != "cpu":
-        most = float(now)
+        most = now + spare
         inside = longer + (wanted.training(t.batch) if cost is None else cost.peak)
     elif cost is None:
-        most = longer + max(arithmetic, saved)
+        most = longer + spare + max(arithmetic, saved)
     else:
-        most = longer + max(cost.peak, cost.held + wanted.saving())
+        most = longer + spare + max(cost.peak, cost.held + wanted.saving())
     return {
         "seconds": {
             "reading": round(wishes.spent, 2),

@@ -23,6 +23,7 @@ from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.kind import Kind
 from unfog.kinds.splits import Splits, split
+from unfog.kinds.table.cells import Table
 from unfog.maths.paths import Linear, paths
 from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
@@ -359,9 +360,15 @@ def encoded(items: Items, splits: Splits, borders: Borders, part: str = "train")
     their conditions.
 
     Args:
-        part: train, validation or test; it must not be empty.
+        part: train, validation or test; it must not be empty. Rows with a level that the training
+            part lacks have no state, and are left out of the others.
     """
-    chosen = items.take(getattr(splits, part))
+    places = getattr(splits, part)
+    if part != "train" and isinstance(items.data, Table):  # a level may occur there alone
+        places = places[borders.codec.known_rows(items.data[places])]
+        if len(places) == 0:
+            raise DataError(f"every row of the {part} part has a level that training lacks")
+    chosen = items.take(places)
     # rows of a table are small, and equal rows get different draws when they are encoded together
     slab = len(chosen) if getattr(borders.codec, "fields", {}) else 1024
     parts = [

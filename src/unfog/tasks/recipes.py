@@ -225,7 +225,6 @@ recipes.add(
         sampling_steps=20,
         weight={"name": "unit"},
         schedule={"name": "cosine"},
-        # early stop belongs here too: wishes["train.stop_at"] = "copying", once training has it
         train={"batch": 128},  # items are drawn again within a batch, each augmented otherwise
         wishes={
             "train.augment": 0.5,

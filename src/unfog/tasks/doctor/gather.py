@@ -22,11 +22,9 @@ from unfog.maths.affine import Affine
 from unfog.maths.product import Product
 from unfog.maths.randomness import BatchRng
 from unfog.maths.states import State, each, lead
-from unfog.maths.times import times as laws
-from unfog.maths.weights import weights
 from unfog.model import files
 from unfog.model.model import Model
-from unfog.tasks.assemble import build_sampling, entries
+from unfog.tasks.assemble import build_objective, build_sampling, entries
 from unfog.tasks.doctor.asked import classes, conditions, unheard
 from unfog.tasks.doctor.drawn import drawn
 from unfog.tasks.doctor.foreign import foreign
@@ -238,7 +236,8 @@ def _aim(model: Trained, base: Part) -> Aim | None:
     path = net.path.clock if isinstance(net.path, Product) else net.path
     if not isinstance(path, Affine):
         return None
-    law, weight = laws.build(config.times), weights.build(config.weight)
+    objective = build_objective(config)
+    law, weight = objective.times, objective.weight
     part = base.take(1000)
     count = len(lead(part.x))
     drawn = law.draw(path, 4096, rng=BatchRng(0, 53)).double()
