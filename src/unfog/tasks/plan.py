@@ -316,14 +316,14 @@ def _predicted(
     training = None if cost is None else t.steps * cost.seconds
     if t.budget is not None:
         training = t.budget
-    longer = wanted.weights if t.snapshots else 0  # the second average
+    longer: float = wanted.weights if t.snapshots else 0  # the second average
     spare = memory.SPARE * wanted.weights  # what broken updates go back to, on the CPU
     now = memory.resident()
     arithmetic = now + wanted.training(t.batch)
     saved = now + memory.COPIES * wanted.weights + wanted.saving()
     inside: float | None = None
     if device.type != "cpu":
-        most = now + spare
+        most = float(now + spare)
         inside = longer + (wanted.training(t.batch) if cost is None else cost.peak)
     elif cost is None:
         most = longer + spare + max(arithmetic, saved)
