@@ -6,6 +6,8 @@ import pathlib
 import pytest
 import torch
 
+os.environ.setdefault("UNFOG_STRICT", "1")  # a watcher's fault fails a test
+
 
 @pytest.fixture(autouse=True)
 def _still():

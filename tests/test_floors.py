@@ -22,7 +22,7 @@ FLOORS = [
     "serve",
     "cli",
 ]
-LEAVES = {"errors", "registry", "version"}
+LEAVES = {"errors", "failpoints", "registry", "version"}
 FILES = sorted(ROOT.rglob("*.py"))
 
 

@@ -65,3 +65,15 @@ class Stopped(UnfogError):
     """Training ended early on request, with a checkpoint that `--resume` continues from."""
 
     exit_code = 75
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error, of whatever library, says that memory ran out on a device or a CPU."""
+    if isinstance(error, MemoryError):
+        return True
+    if any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__):
+        return True  # torch's, on any device; known by its name so that torch need not be here
+    said = str(error)
+    return isinstance(error, RuntimeError) and (
+        "can't allocate memory" in said or "not enough memory" in said
+    )

@@ -60,6 +60,6 @@ def test_what_is_wrong_is_said_in_a_sentence(table, tmp_path, capsys):
     (tmp_path / "other.csv").write_text("age,town,pay\n20,Oss,\n")
     command = ["fill", f"{table}/run", str(tmp_path / "other.csv"), "-o", str(tmp_path / "o.csv")]
     assert cli(command) == 3
-    assert "'Oss' in row 0" in capsys.readouterr().err
+    assert "'Oss' in row 1" in capsys.readouterr().err
     assert cli([*command, "--unknown", "as-missing", "--steps", "2"]) == 0
     assert pd.read_csv(tmp_path / "o.csv")["town"].isin(["Ede", "Urk"]).all()

@@ -1,5 +1,6 @@
 """Laws of every solver on exact truths: order, distribution, determinism."""
 
+import functools
 import math
 
 import pytest
@@ -23,6 +24,7 @@ MIXTURE = Mixture(
     torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64),
     torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64),
 )
+SLOW = pytest.mark.slow  # the fast part pairs each solver and path with one target
 path_of = pytest.mark.parametrize("path", [r.make() for r in paths], ids=[r.name for r in paths])
 solver_of = pytest.mark.parametrize(
     "solver", [r.make() for r in solvers], ids=[r.name for r in solvers]
@@ -36,34 +38,76 @@ def run(predict, path, solver, x, steps, grid="angle", eta=0.0, rng=None, start=
     return x
 
 
+# How many steps show the order: enough for the first term of the error, too few for rounding.
+COUNTS = {
+    1: (96, 144, 216, 324),
+    2: (96, 144, 216, 324),
+    3: (192, 384),
+    4: (48, 81, 144),
+    5: (15, 24, 40),
+}
+
+
+def ends(path, solver, z, steps, last):
+    """States at the angle `last` after steps that are even in the angle."""
+    first = path.angle(torch.ones((), dtype=torch.float64)).item()
+    cut = path.time_at_angle(torch.linspace(first, last, steps + 1, dtype=torch.float64))
+    cut[0], cut[-1] = 1.0, cut[-1] if last else 0.0
+    *_, step = sample(MIXTURE.predictor(path), path, solver, z, cut, rng=BatchRng(0))
+    return step.x
+
+
+@functools.cache
+def reference(path, last):
+    z = path.prior(torch.empty(96, 2, dtype=torch.float64), rng=BatchRng(1))
+    return ends(path, solvers.make("dormand_prince"), z, 100, last)
+
+
 @path_of
 @solver_of
 def test_error_falls_with_the_declared_order(path, solver):
     """The slope of log error against log step on an exact mixture, within a quarter of `order`.
 
-    The median over samples: the few that start on the border between two modes have no order.
+    The median over samples: the few that start on the border between two modes have no order. At
+    fifth order the step to t = 0 falls faster than the others and would hide them: it is left out.
     """
     z = path.prior(torch.empty(96, 2, dtype=torch.float64), rng=BatchRng(1))
-    predict = MIXTURE.predictor(path)
-    exact = run(predict, path, solvers.make("multistep"), z, 3000)
-    counts = [96, 144, 216, 324]
-    errors = [
-        (run(predict, path, solver, z, n) - exact).norm(dim=1).median().item() for n in counts
-    ]
+    last = 0.35 if solver.order == 5 else 0.0
+    exact = reference(path, last)
+    counts = COUNTS[solver.order]
+    errors = [(ends(path, solver, z, n, last) - exact).norm(dim=1).median().item() for n in counts]
+    assert abs(slope(counts, errors) - solver.order) <= 0.25, errors
+
+
+def slope(counts, errors):
     logs = torch.tensor([[math.log(n), math.log(e)] for n, e in zip(counts, errors)])
     centred = logs - logs.mean(0)
-    slope = -(centred[:, 0] * centred[:, 1]).sum() / centred[:, 0].square().sum()
-    assert abs(slope - solver.order) <= 0.25, (slope, errors)
+    return float(-(centred[:, 0] * centred[:, 1]).sum() / centred[:, 0].square().sum())
+
+
+@pytest.mark.parametrize(
+    ("name", "order"),
+    [("unipc", 4), ("adams_bashforth", 1), ("adams_bashforth", 2), ("adams_bashforth", 4)],
+)
+def test_the_order_that_is_asked_for_is_measured(name, order):
+    path = paths.make("linear")
+    z = path.prior(torch.empty(96, 2, dtype=torch.float64), rng=BatchRng(1))
+    exact = reference(path, 0.0)
+    solver = solvers.make(name, order=order)
+    errors = [
+        (ends(path, solver, z, n, 0.0) - exact).norm(dim=1).median().item() for n in (96, 324)
+    ]
+    assert abs(slope((96, 324), errors) - order) <= 0.25, errors
 
 
 @path_of
 @solver_of
-@pytest.mark.parametrize("grid", grids.names())
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_few_steps_are_finite(path, solver, grid, steps):
+def test_few_steps_are_finite(path, solver, steps):
     z = path.prior(torch.empty(16, 2), rng=BatchRng(1))
     single = Mixture(MIXTURE.means.float(), MIXTURE.stds.float(), MIXTURE.weights.float())
-    assert run(single.predictor(path), path, solver, z, steps, grid).isfinite().all()
+    for grid in grids.names():
+        assert run(single.predictor(path), path, solver, z, steps, grid).isfinite().all(), grid
 
 
 @solver_of
@@ -82,12 +126,27 @@ def test_splitting_the_batch_changes_nothing(solver):
     torch.testing.assert_close(whole, parts, rtol=0, atol=1e-12)
 
 
-@path_of
-@solver_of
-@pytest.mark.parametrize("target", targets.names())
+TRIPLES = [
+    (s.name, p.name, t)
+    for i, s in enumerate(solvers)
+    for j, p in enumerate(paths)
+    for k, t in enumerate(targets.names())
+    if (i + j) % len(targets.names()) == k or s.name == "multistep"
+]
+
+
+@pytest.mark.parametrize(
+    ("solver", "path", "target"),
+    [
+        pytest.param(s.name, p.name, t, marks=() if (s.name, p.name, t) in TRIPLES else SLOW)
+        for s in solvers
+        for p in paths
+        for t in targets.names()
+    ],
+)
 def test_every_solver_path_and_target_gives_the_right_distribution(path, solver, target):
     """Exact answers in this target, decoded and solved, against fresh draws; false alarm 1 in 1000 each."""
-    answer_in = targets.make(target)
+    answer_in, path, solver = targets.make(target), paths.make(path), solvers.make(solver)
     exact = MIXTURE.predictor(path)
 
     def predict(x_t, t, s=None):

@@ -5,7 +5,7 @@ import torch
 
 from unfog.errors import ArgumentError, TargetError
 from unfog.maths import views
-from unfog.maths.grids import grids
+from unfog.maths.grids import Rising, descents, grids
 from unfog.maths.paths import paths
 from unfog.maths.randomness import BatchRng
 from unfog.maths.targets import first_time, targets
@@ -97,10 +97,37 @@ def test_times_are_stratified_draws_of_their_law(path, law):
 @pytest.mark.parametrize("steps", [1, 2, 5, 64])
 def test_grids_fall_from_start_to_zero(path, grid, steps):
     cut = grid(path, steps)
-    assert cut.shape == (steps + 1,)
     assert cut[-1] == 0
     assert cut[0] == grid.start
+    if isinstance(grid, Rising):
+        assert (cut.diff() != 0).all()
+        assert descents(cut) >= steps
+        return
+    assert cut.shape == (steps + 1,)
     assert (cut.diff() < 0).all()
+
+
+def test_churn_raises_by_the_papers_share_and_restart_repeats_its_window():
+    path = paths.make("ve")
+    level = path.sigma(grids.make("churn", amount=4.0, low=0.1, high=10.0)(path, 10))
+    up = level.diff() > 0
+    torch.testing.assert_close(
+        level[1:][up] / level[:-1][up], torch.full((int(up.sum()),), 1.4).double()
+    )
+    assert (level[:-1][up] >= 0.1).all()
+    assert (level[:-1][up] <= 10).all()
+    cut = grids.make("restart", low=0.2, high=1.5, repeats=3, within=4)(path, 20)
+    rises = (cut.diff() > 0).nonzero()[:, 0]
+    assert len(rises) == 3
+    assert descents(cut) == 20 + 3 * 4
+    torch.testing.assert_close(path.sigma(cut[rises + 1]), torch.full((3,), 1.5).double())
+    assert (path.sigma(cut[rises]) <= 0.2).all()
+
+
+def test_quantile_grid_has_even_mass_of_its_law():
+    cut = grids.make("quantile", location=0.4, scale=0.8)(paths.make("linear"), 8)
+    mass = torch.special.ndtr((cut[1:-1].logit() - 0.4) / 0.8)
+    torch.testing.assert_close(mass, 1 - torch.arange(1, 8).double() / 8)
 
 
 def test_karras_grid_is_the_papers():

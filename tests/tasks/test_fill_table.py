@@ -11,7 +11,7 @@ import torch
 
 import unfog
 from unfog.errors import ArgumentError, DataError, Stopped
-from unfog.tasks import learn
+from unfog.tasks import course
 from unfog.tasks.fit import fit
 
 TINY = {"net.width": 32, "net.depth": 1}
@@ -127,7 +127,7 @@ def test_drift_and_bad_requests_are_named(small, tmp_path):
     with pytest.raises(DataError, match="has the column 'more'"):
         small.fill(table.assign(more=1))
     strange = table.assign(level="huge")
-    with pytest.raises(DataError, match=r"'huge' in row 0.*as-missing"):
+    with pytest.raises(DataError, match=r"'huge' in row 1.*as-missing"):
         small.fill(strange)
     assert set(small.fill(strange, unknown="as-missing", steps=2).data["level"]) <= {"low", "high"}
     with pytest.raises(ArgumentError, match="unknown must be one of"):
@@ -198,7 +198,7 @@ def test_resume_is_exact_with_known_cells(tmp_path, monkeypatch):
         return (model.folder / "model.safetensors").read_bytes()
 
     straight = run(tmp_path / "straight")
-    write = learn._write
+    write = course._write
 
     def interrupt(log, progress, *rest):
         write(log, progress, *rest)
@@ -206,7 +206,7 @@ def test_resume_is_exact_with_known_cells(tmp_path, monkeypatch):
             os.kill(os.getpid(), signal.SIGTERM)
 
     with monkeypatch.context() as patched:
-        patched.setattr(learn, "_write", interrupt)
+        patched.setattr(course, "_write", interrupt)
         with pytest.raises(Stopped, match=r"step [78] of 12"):
             run(tmp_path / "cut")
     assert run(tmp_path / "cut", resume=True) == straight

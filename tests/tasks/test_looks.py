@@ -63,7 +63,7 @@ def test_as_many_looks_as_asked_at_most_one_a_step_the_last_at_the_end(tmp_path,
     for step in range(1, steps + 1):
         if looks.due(step, steps):
             found.append(step)
-            looks.done = step
+            looks.passed(step, steps)
     assert len(found) == min(steps, count)
     assert not found or found[-1] == steps
 
@@ -110,3 +110,87 @@ def test_a_stopped_run_goes_on_with_its_looks(data, tmp_path, monkeypatch):
     fit(out=tmp_path / "run", resume=True, quiet=True)
     assert [line["step"] for line in seen(tmp_path / "run", "witness")] == [10, 20, 30, 40]
     assert witness.count == 4
+
+
+def test_looks_are_spread_anew_when_the_number_of_steps_moves(tmp_path):
+    for first, then in ((1000, 700), (1000, 1500), (1000, 450)):
+        looks, found, steps = Looks(tmp_path, [Witness()], 8), [], first
+        step = 0
+        while step < steps:
+            step += 1
+            steps = then if step == 400 else steps
+            if looks.due(step, steps):
+                found.append(step)
+                looks.passed(step, steps)
+        assert len(found) == 8
+        assert found[-1] == then
+        gaps = np.diff([step for step in found if step > 400])
+        assert gaps.size == 0 or gaps.max() - gaps.min() <= 1
+
+
+def test_a_watcher_that_fails_is_dropped_with_one_note(data, tmp_path, monkeypatch, capsys):
+    class Broken(Witness):
+        name = "broken"
+
+        def look(self, sight):
+            raise ValueError("no such luck")
+
+    monkeypatch.delenv("UNFOG_STRICT")
+    witness = Witness()
+    monkeypatch.setattr(learning, "watchers_of", lambda prepared: [Broken(), witness])
+    settings = {"net.width": 16, "train.looks": 4}
+    fit(data, out=tmp_path / "run", steps=40, batch=16, settings=settings)
+    assert witness.count == 4
+    said = capsys.readouterr().err
+    assert said.count("broken does not watch any more (ValueError: no such luck)") == 1
+    monkeypatch.setenv("UNFOG_STRICT", "1")
+    with pytest.raises(ValueError, match="no such luck"):
+        run(data, tmp_path / "strict", monkeypatch, Broken())
+
+
+def test_kept_weights_that_are_not_the_ones_meant_are_left(data, tmp_path, monkeypatch):
+    """The file was written after the checkpoint that a run went on from."""
+    looks = Looks(tmp_path, [Witness(keep=1)], 4, strict=False, quiet=True)
+    home = tmp_path / "checkpoints" / "kept"
+    home.mkdir(parents=True)
+    files.write_json(home / "witness.json", {"step": 30})
+    looks.kept_at["witness"] = 20
+    assert looks.wish() is None
+    looks = Looks(tmp_path, [Witness(keep=1)], 4, strict=True)
+    looks.kept_at["witness"] = 30
+    assert looks.wish() == ("witness", "the weights of look 1")
+
+
+def test_time_for_looks_is_kept_free():
+    from unfog.train.plan import Pace
+    from unfog.train.schedule import Horizon
+
+    def planned(**more):
+        horizon = Horizon(1000)
+        pace = Pace(horizon, 100.0, 0.0, 0, **more)
+        assert pace.check(200, 50.0)  # 4 updates a second, or more where looks took some of it
+        return horizon.steps
+
+    assert planned() == 400
+    assert planned(ahead=10.0) == 360
+    assert planned(aside=10.0) == 450
+    assert planned(aside=10.0, ahead=10.0) == 400
+
+
+def test_looks_that_become_dear_are_left_out_but_for_the_last(data, tmp_path):
+    import time
+
+    from unfog.tasks.looks import Sight
+
+    class Slow(Witness):
+        def look(self, sight):
+            self.count += 1
+            time.sleep(0.03)
+
+    for budget, count in ((None, 10), (1.0, 4), (100.0, 10)):
+        witness = Slow()
+        looks = Looks(tmp_path, [witness], 10, budget=budget)
+        for k in range(1, 11):
+            looks.look(Sight(k, k / 10, 1.0, None, None, tmp_path))
+        assert witness.count == count if budget != 1.0 else 2 <= witness.count <= count
+        assert looks.done == looks.taken == 10

@@ -195,7 +195,8 @@ import numpy as np
 import unfog
 shape, settings, batch = json.loads(sys.argv[1])
 x = np.random.default_rng(0).normal(size=shape).astype("float32")
-model = unfog.fit(x, steps=100, batch=batch, settings=settings, quiet=True, show=False)
+settings["train.stop_at"] = "never"
+model = unfog.fit(x, steps=120, batch=batch, settings=settings, quiet=True, show=False)
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 print(json.dumps({"predicted": model.config.plan["peak_bytes"], "peak": peak}))
 """

@@ -96,7 +96,7 @@ def test_drift_and_wrong_names_are_named(model):
         model.score(frame(5).drop(columns="twice"))
     with pytest.raises(DataError, match="has the column 'more'"):
         model.score(frame(5).assign(more=1.0))
-    with pytest.raises(DataError, match="'size' holds strings"):
+    with pytest.raises(DataError, match="'size' holds 'x' in row 1"):
         model.score(frame(5).assign(size="x"))
     with pytest.raises(UnknownName, match="did you mean 'knn'"):
         model.score(frame(5), detector="knnn")

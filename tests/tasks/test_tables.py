@@ -156,7 +156,7 @@ def test_drift_of_held_out_tables_is_named(small):
         small.evaluate(fresh.drop(columns="size"), show=False)
     with pytest.raises(DataError, match="has the column 'more'"):
         small.evaluate(fresh.assign(more=1), show=False)
-    with pytest.raises(DataError, match="column 'size' holds strings"):
+    with pytest.raises(DataError, match="column 'size' holds 'big' in row 1"):
         small.evaluate(fresh.assign(size="big"), show=False)
 
 

@@ -21,11 +21,14 @@ REGISTRIES = {
     "schedules": "unfog.train.schedule",
     "solvers": "unfog.sample.solvers",
     "correctors": "unfog.sample.correctors",
+    "reveals": "unfog.sample.reveal",
     "guides": "unfog.guide",
+    "operators": "unfog.guide",
     "metrics": "unfog.judge",
     "table_metrics": "unfog.judge",
     "baselines": "unfog.judge",
     "detectors": "unfog.judge.strange",
+    "signs": "unfog.judge.doctor",
 }
 
 

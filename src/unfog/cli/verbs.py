@@ -36,11 +36,14 @@ def fit(
     angle: str | None = None,
     periodic: str | None = None,
     augment: float | None = None,
+    stop_at: str | None = None,
+    snapshots: int | None = None,
     strict: Flag = False,
     types: Many = None,
     set_: Annotated[
         list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)
     ] = None,
+    from_: Annotated[Path | None, Parameter(name="--from")] = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -93,12 +96,19 @@ def fit(
         Arrays: axes that are closed to a ring, 0 being the items': 2 is the longitude of (N, H, W).
     augment
         Images: probability of every augmentation, told to the net so that samples have none: 0.12
+    snapshots
+        Store the weights' average so often, to choose its length afterwards with `unfog ema`.
+    stop_at
+        copying (the default) ends the run where samples begin to copy training items, and keeps the
+            weights from before; never only watches.
     strict
         Refuse the source if any file in it is damaged.
     types
         Tables: what columns are, --types zip=category,grade=ordinal:low<mid<high
     set_
         Any setting of config.json: --set net.width=128 (repeatable).
+    from_
+        A finished run to start from: its net, its space where fitted, its weights.
     seed
         Same seed, same run.
     device
@@ -141,6 +151,10 @@ def fit(
     settings = dict(setting(text) for text in set_ or [])
     if augment is not None:
         settings["train.augment"] = augment
+    if stop_at is not None:
+        settings["train.stop_at"] = stop_at
+    if snapshots is not None:
+        settings["train.snapshots"] = snapshots
     model = learn(
         source,
         out=out,
@@ -154,6 +168,7 @@ def fit(
         settings=settings,
         reading={name: value for name, value in asked.items() if value is not None},
         seed=seed,
+        start=from_,
         device=device,
         precision=precision,
         resume=resume,
@@ -191,9 +206,12 @@ def sample(
     grid: str | None = None,
     eta: float | None = None,
     corrector: str | None = None,
+    reveal: str | None = None,
+    tol: float | None = None,
     seed: int = 0,
     batch: int | None = None,
     shard: str | None = None,
+    novelty: Flag = False,
     overwrite: Flag = False,
     device: str = "auto",
     json: Json = False,
@@ -217,13 +235,17 @@ def sample(
     steps
         Sampling steps.
     solver
-        See `unfog solvers`.
+        See `unfog solvers`; options after a colon: --solver unipc:order=4
     grid
-        See `unfog grids`.
+        See `unfog grids`; churn and restart are grids: --grid restart:low=0.1,high=1
     eta
         Share of fresh noise, 0 deterministic, 1 ancestral.
     corrector
         See `unfog correctors`; none switches the run's own off.
+    reveal
+        In which order masked categories are revealed; see `unfog reveals`.
+    tol
+        In place of --steps and --solver: error of a step, 1e-3 say; steps choose their length.
     seed
         Sample i depends on seed and i only.
     batch
@@ -231,6 +253,9 @@ def sample(
     shard
         i/n: only shard i, counted from 0, of n, into a folder of its own in OUT; one that is there
             is skipped.
+    novelty
+        Name the nearest training item of every sample, and how unusual that nearness is, in
+        OUT.novelty.csv.
     overwrite
         Replace what is in OUT.
     device
@@ -242,6 +267,8 @@ def sample(
 
     if shard is not None and overwrite:
         raise ArgumentError("a finished shard is never replaced; leave --overwrite out")
+    if shard is not None and novelty:
+        raise ArgumentError("novelty is of whole draws; leave --shard or --novelty out")
     if shard is None and out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
         raise ArgumentError(f"{out} is there already; add --overwrite or name another")
     model = load(run, device=device)
@@ -253,6 +280,8 @@ def sample(
         "grid": grid,
         "eta": eta,
         "corrector": corrector,
+        "reveal": reveal,
+        "tol": tol,
         "seed": seed,
         "batch": batch,
     }
@@ -270,8 +299,14 @@ def sample(
         return None
     samples = model.sample(count, **choices)
     where = samples.save(out, overwrite=overwrite)
+    facts = {"out": str(where), "count": len(samples), "seed": seed}
+    if novelty:
+        told = samples.novelty
+        page = told.save(out.parent / f"{out.stem}.novelty.csv", overwrite=overwrite)
+        facts |= {"novelty": str(page), "copied": int(told.copied.sum())}
+        print(told, file=sys.stderr)
     if json:
-        return {"out": str(where), "count": len(samples), "seed": seed}
+        return facts
     print(f"{len(samples)} samples in {where}", file=sys.stderr)
     return None
 

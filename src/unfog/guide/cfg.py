@@ -7,8 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from unfog.errors import ArgumentError
-from unfog.maths.states import each
+from unfog.guide.blend import blend, checked_scale
 from unfog.registry import Registry
 
 guides: Registry[Any] = Registry("guide")
@@ -24,13 +23,14 @@ def cfg(
 ) -> Callable[..., Any]:
     """Classifier-free guidance: x_hat = lerp(unconditional, conditional, scale).
 
+    Probabilities of categories are combined by their logarithms, see `blend`.
+
     Args:
         scale: 1 = the conditional model unchanged (and nothing else is called), 0 = unconditional.
         interval: times [low, high] in which to guide; outside, the conditional prediction is used.
     Ref: Kynkaanniemi et al. 2024, Applying Guidance in a Limited Interval, for `interval`.
     """
-    if not scale >= 0 or scale == float("inf"):
-        raise ArgumentError(f"a guidance scale is a finite number >= 0, 1 = unguided; got {scale}")
+    checked_scale(scale)
 
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
         low, high = interval
@@ -38,8 +38,7 @@ def cfg(
             return conditional(x_t, t, s)
         if scale == 0:
             return unconditional(x_t, t, s)
-        return each(
-            lambda u, c: u + scale * (c - u), unconditional(x_t, t, s), conditional(x_t, t, s)
-        )
+        base = unconditional(x_t, t, s)
+        return blend(x_t, base, [conditional(x_t, t, s)], [scale])
 
     return predict

@@ -51,10 +51,16 @@ def open_zip(path: Path, limits: Limits) -> tuple[zipfile.ZipFile, list[zipfile.
         ) from error
     try:
         files = [info for info in archive.infolist() if not info.is_dir()]
-        total = 0
+        total = packed = 0
         for info in files:
             _check_entry(path, info, limits)
             total += info.file_size
+            packed += info.compress_size
+        if packed > path.stat().st_size:
+            raise DataError(
+                f"{path}: its members hold {packed} packed bytes and the file has fewer, so they "
+                "overlap, which marks a decompression bomb: make the archive again"
+            )
         if len(files) > limits.entries or total > limits.total_bytes:
             raise DataError(
                 f"{path}: {len(files)} members of {total} bytes together; at most "
@@ -70,7 +76,12 @@ def open_zip(path: Path, limits: Limits) -> tuple[zipfile.ZipFile, list[zipfile.
 
 
 def opened(path: Path) -> IO[bytes]:
-    """The open file. Raises DataError where it isn't there or can't be read."""
+    """The open file. Raises DataError where it isn't there, can't be read, or is a pipe or a
+    device, which may never end.
+    """
+    if path.exists() and not path.is_file():
+        what = "a folder" if path.is_dir() else "a device or a pipe"
+        raise DataError(f"{path}: is {what}, not a file; copy what it holds to a file")
     try:
         return path.open("rb")
     except OSError as error:

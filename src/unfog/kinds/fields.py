@@ -67,6 +67,10 @@ class ClassField:
         return cls(list(config["classes"]))
 
 
+FAR = 1e4
+"""Deviations from the mean: further out no value of fewer than 10^8 training items can lie."""
+
+
 @dataclass(frozen=True)
 class NumberField:
     """A real number ↔ its standardised value; missing is NaN."""
@@ -91,7 +95,15 @@ class NumberField:
 
     def encode(self, name: str, values: list[Any]) -> Tensor:
         """n values → float (n, 1)."""
-        return torch.from_numpy(self.standard.into(_numbers(name, values)[:, None]))
+        numbers = _numbers(name, values)
+        away = np.abs((numbers - self.standard.mean) / self.standard.std)
+        if np.nanmax(away, initial=0) > FAR:
+            raise ArgumentError(
+                f"given {name!r}: {numbers[np.nanargmax(away)]:g} is more than {FAR:g} times the "
+                f"training data's deviation ({float(self.standard.std[0]):.4g}) away from its mean "
+                f"({float(self.standard.mean[0]):.4g}); give a value that the column could have"
+            )
+        return torch.from_numpy(self.standard.into(numbers[:, None]))
 
     def decode(self, tensor: Tensor) -> list[Any]:
         values = self.standard.back(tensor.detach().cpu().numpy())[:, 0].tolist()

@@ -48,8 +48,8 @@ class Kind:
     """One kind of data: how it is read, encoded, looked at, written and given back.
 
     Attributes:
-        augment: probability → (states, rng) -> states and, as `size` numbers each, what was done;
-            None where the kind has no augmentation.
+        augment: probability, which=names (all where left out) → (states, rng) -> states and, as
+            `size` numbers each, what was done; None where the kind has no augmentation.
     """
 
     name: str
@@ -59,4 +59,4 @@ class Kind:
     look: Callable[..., Any]
     save: Callable[..., Any]
     give_back: Callable[[Any, dict[str, Any]], Any]
-    augment: Callable[[float], Any] | None = None
+    augment: Callable[..., Any] | None = None

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from unfog.errors import ArgumentError, ResourceError
+from unfog.failpoints import at
 
 OURS = {".png", ".tif", ".npy", ".npz", ".csv", ".tsv", ".parquet"}
 
@@ -33,6 +34,7 @@ def whole(out: Path, *, folder: bool, overwrite: bool) -> Iterator[Path]:
         if folder:
             inner.mkdir()
         yield inner
+        at("samples.write")
         if folder and out.exists():
             os.replace(out, temporary / ".old")
         os.replace(inner, out)

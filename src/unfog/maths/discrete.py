@@ -147,17 +147,33 @@ class Masking:
         if not 0 <= eta <= 1:
             raise ArgumentError(f"eta must lie in [0, 1], 0 = never mask again; got {eta}")
         x_t = self._checked(x_t, mask, data=False)
+        stay, again = self.chances(t, s, eta)
+        chance, pick = rng.uniform(x_t), rng.uniform(x_t)
+        hidden, shown = self.proposal(x_t, x_hat, pick, mask=mask)
+        still = chance < torch.where(hidden, expand(stay, x_t), expand(again, x_t))
+        x_s = _padded(torch.where(still, self.mask_token(x_t), shown), mask)
+        return torch.where(expand(t == s, x_t), x_t, x_s)
+
+    def chances(self, t: Tensor, s: Tensor, eta: float) -> tuple[Tensor, Tensor]:
+        """From t to s: the chance that a masked entry stays so, and that a revealed one is masked
+        again.
+        """
+        m_t, m_s = self.masked_share(t), self.masked_share(s)
+        again = eta * (m_s / (1 - m_t).clamp_min(1e-12)).clamp_max(1)
+        return (m_s - again * (1 - m_t)) / m_t.clamp_min(1e-12), again
+
+    def proposal(
+        self, x_t: Tensor, x_hat: Tensor, pick: Tensor, *, mask: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(which real entries are masked, bool (B, N); x_t with each of them drawn from x_hat).
+
+        Args:
+            x_t: long (B, N).     x_hat: (B, N, width) probabilities.     pick: (B, N) uniform.
+        """
         token = self.mask_token(x_t)
         hidden = x_t == token if mask is None else (x_t == token) & expand(mask, x_t).bool()
         below = self._cumulative(x_hat, hidden)
-        m_t, m_s = self.masked_share(t), self.masked_share(s)
-        again = eta * (m_s / (1 - m_t).clamp_min(1e-12)).clamp_max(1)
-        stay = (m_s - again * (1 - m_t)) / m_t.clamp_min(1e-12)
-        chance, pick = rng.uniform(x_t), rng.uniform(x_t)
-        still = chance < torch.where(hidden, expand(stay, x_t), expand(again, x_t))
-        shown = x_t.masked_scatter(hidden, _draw(below, pick[hidden]))
-        x_s = _padded(torch.where(still, token, shown), mask)
-        return torch.where(expand(t == s, x_t), x_t, x_s)
+        return hidden, x_t.masked_scatter(hidden, _draw(below, pick[hidden]))
 
     def renoise(
         self,

@@ -1,9 +1,14 @@
-"""How [1, 0] is cut when sampling: grid(path, steps) -> (steps + 1,) falling times, last 0."""
+"""How [1, 0] is cut when sampling: grid(path, steps) -> (steps + 1,) falling times, last 0.
+
+Churn and restart also rise: there the state is noised again up to the higher time.
+"""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -128,3 +133,124 @@ class LogSnr(Grid):
         high = self.highest(path, self.sigma_max)
         levels = torch.linspace(math.log(high), math.log(min(self.sigma_min, high)), steps + 1)[:-1]
         return torch.cat([path.time_at(levels), torch.zeros(1, dtype=torch.float64)])
+
+
+@grids.add("quantile", reference="the law of times of Esser et al. 2024, sec. 3.1, inverted")
+@dataclass(frozen=True)
+class Quantile(Grid):
+    """Times at even quantiles of a logit-normal law: steps lie where training drew its times.
+
+    Args:
+        location, scale: of log(t / (1 - t)).
+    """
+
+    location: float = 0.0
+    scale: float = 1.0
+
+    def cut(self, path: Affine, u: Tensor) -> Tensor:
+        # the law has no mass beyond `start`, and both its ends are set exactly afterwards
+        first = torch.tensor(self.start, dtype=torch.float64).logit()
+        most = torch.special.ndtr((first - self.location) / self.scale)
+        return torch.sigmoid(self.location + self.scale * torch.special.ndtri(most * (1 - u)))
+
+
+@dataclass(frozen=True)
+class Rising(Grid):
+    """Base of grids that rise.
+
+    Args:
+        base: name of the falling grid that it starts from.
+    """
+
+    base: str = "karras"
+
+    def __call__(self, path: Affine, steps: int) -> Tensor:
+        """Float64 times from `start` to 0, with rises in between."""
+        under: Any = grids.make(self.base, start=self.start)
+        if isinstance(under, Rising):
+            raise ArgumentError(f"the base of a grid that rises has to fall; got {self.base!r}")
+        return self.risen(path, under(path, steps))
+
+    def risen(self, path: Affine, cut: Tensor) -> Tensor:
+        """The falling grid with its rises put in."""
+        raise TypeError(f"{type(self).__name__} must define risen")
+
+    def level(self, path: Affine, t: Tensor) -> Tensor:
+        """sigma / alpha."""
+        return path.angle(t).tan()
+
+
+@grids.add("churn", reference="Karras et al. 2022, EDM, alg. 2 (without its extra inflation)")
+@dataclass(frozen=True)
+class Churn(Rising):
+    """Before every step but the first, a little fresh noise: (sigma / alpha) (1 + gamma).
+
+        gamma = min(amount / steps, sqrt(2) - 1) while sigma / alpha lies within low and high
+
+    Args:
+        amount: S_churn of the paper.     low, high: S_min and S_max.
+    """
+
+    amount: float = 20.0
+    low: float = 0.05
+    high: float = 50.0
+
+    def __post_init__(self) -> None:
+        if not self.amount > 0 or not 0 <= self.low < self.high:
+            raise ArgumentError(
+                f"churn needs amount > 0 and 0 <= low < high; got {self.amount}, {self.low}, "
+                f"{self.high}; for no churn take its base, {self.base}"
+            )
+
+    def risen(self, path: Affine, cut: Tensor) -> Tensor:
+        gamma = min(self.amount / (len(cut) - 1), math.sqrt(2) - 1)
+        level = self.level(path, cut)
+        raised = path.time_at((level * (1 + gamma)).log()).clamp(max=self.start)
+        times = [cut[0]]
+        for t, up, at in zip(cut[1:], raised[1:], level[1:]):
+            times += [t, up] if self.low <= at <= self.high and up > t else [t]
+        return torch.stack(times)
+
+
+@grids.add("restart", reference="Xu et al. 2023, Restart Sampling, alg. 1")
+@dataclass(frozen=True)
+class Restart(Rising):
+    """Down to sigma / alpha = low, then up to `high` by fresh noise and down again, some times.
+
+    Args:
+        low, high: sigma / alpha; cut to what the path has.     repeats: how often.
+        within: steps of each further descent, even in the angle.
+    """
+
+    base: str = "angle"
+    low: float = 0.1
+    high: float = 1.0
+    repeats: int = 2
+    within: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.low < self.high or self.repeats < 1 or self.within < 1:
+            raise ArgumentError(
+                "restart needs 0 < low < high, repeats >= 1 and within >= 1; got "
+                f"{self.low}, {self.high}, {self.repeats}, {self.within}"
+            )
+
+    def risen(self, path: Affine, cut: Tensor) -> Tensor:
+        level = self.level(path, cut)
+        inside = [i for i in range(1, len(cut) - 1) if level[i] < 0.9 * self.high]
+        if not inside:  # too few steps for a time well below high
+            return cut
+        turn = next((i for i in inside if level[i] <= self.low), inside[-1])
+        top = min(math.atan(self.high), float(path.angle(cut[0])))
+        share = torch.linspace(0, 1, self.within + 1, dtype=torch.float64)
+        again = path.time_at_angle(
+            torch.lerp(torch.tensor(top).double(), path.angle(cut[turn]), share)
+        )
+        again[-1] = cut[turn]
+        pieces = [cut[: turn + 1], *[again] * self.repeats, cut[turn + 1 :]]
+        return torch.cat(pieces)
+
+
+def descents(cut: Tensor) -> int:
+    """How many steps down a grid has."""
+    return sum(bool(s < t) for t, s in pairwise(cut))

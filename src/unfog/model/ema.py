@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from unfog.errors import ArgumentError
 
 M = TypeVar("M", bound=nn.Module)
+LONGEST = 0.28
+"""The longest average: that of a flat profile has a length of 0.289."""
 
 
 class Ema(Generic[M]):
@@ -44,12 +46,28 @@ class Ema(Generic[M]):
         return dict(self.model.state_dict())
 
 
+class Averages(Ema[M]):
+    """Two averages of the same weights: the run's own, and a longer one for other lengths later.
+
+    It is the run's own to whoever takes an `Ema`.
+    """
+
+    def __init__(self, model: M, length: float = 0.05):
+        super().__init__(model, length)
+        self.longer = Ema(model, min(2 * length, LONGEST))
+
+    def update(self, model: nn.Module, step: int) -> None:
+        """Both take in the weights."""
+        super().update(model, step)
+        self.longer.update(model, step)
+
+
 def exponent(length: float) -> float:
     """gamma whose profile t^gamma on [0, 1] has this standard deviation, by bisection.
 
     Ref: Karras et al. 2024, EDM2, eq. 8: std^2 = (gamma + 1) / ((gamma + 2)^2 (gamma + 3)).
     """
-    if not 0.001 <= length <= 0.28:
+    if not 0.001 <= length <= LONGEST:
         raise ArgumentError(
             f"an EMA length is a share of training from 0.001 to 0.28; got {length}"
         )

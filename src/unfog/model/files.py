@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import pathlib
+from collections.abc import Collection
 from typing import Any
 
 import torch
@@ -14,8 +15,11 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from unfog.errors import ResourceError, RunError
+from unfog.failpoints import at
 
 MANIFEST = "manifest.json"
+HEADER = 2**25  # bytes of names and shapes in a file of tensors
+PICKLES = tuple(bytes([0x80, protocol]) for protocol in range(2, 6))
 
 
 def write_bytes(path: pathlib.Path, content: bytes) -> None:
@@ -24,6 +28,7 @@ def write_bytes(path: pathlib.Path, content: bytes) -> None:
     try:
         with temporary.open("wb") as file:
             file.write(content)
+            at("file.write")
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -57,26 +62,40 @@ def write_tensors(path: pathlib.Path, tensors: dict[str, Tensor]) -> None:
 
 def read_json(path: pathlib.Path) -> Any:
     """Raises RunError for a missing, cut-off or duplicate-keyed file."""
+    return _parsed(path, _content(path))
 
+
+def _parsed(path: pathlib.Path, text: bytes) -> Any:
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         if len({key for key, _ in pairs}) != len(pairs):
             raise RunError(f"{path} has a key twice; the file was altered")
         return dict(pairs)
 
     try:
-        return json.loads(_content(path).decode(), object_pairs_hook=once)
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json.loads(text.decode(), object_pairs_hook=once)
+    except (ValueError, RecursionError) as error:
         raise RunError(
             f"{path} is damaged (not JSON: {error}); restore it or train again"
         ) from error
 
 
 def read_tensors(path: pathlib.Path) -> dict[str, Tensor]:
-    """Raises RunError for a missing, cut-off or malformed file."""
+    """Raises RunError for a missing, cut-off or malformed file, and for one of two tensors of the
+    same name, of which safetensors itself would keep the last.
+    """
+    content = _content(path)
+    size = int.from_bytes(content[:8], "little")
     try:
-        return load(_content(path))
+        if size > HEADER:
+            raise ValueError(f"it claims a header of {size} bytes; at most {HEADER} are read")
+        tensors = load(content)
+        if tensors.keys() != _parsed(path, content[8 : 8 + size]).keys() - {"__metadata__"}:
+            raise ValueError("its header and its tensors disagree")
+        return tensors
     except (SafetensorError, ValueError, KeyError) as error:
-        raise RunError(f"{path} is damaged ({error}); restore it or train again") from error
+        pickled = content[:4] == b"PK\x03\x04" or content[:2] in PICKLES
+        said = "it is a pickle, which could run any code and is never opened" if pickled else error
+        raise RunError(f"{path} is damaged ({said}); restore it or train again") from error
 
 
 def _content(path: pathlib.Path) -> bytes:
@@ -98,9 +117,9 @@ def write_manifest(folder: pathlib.Path, names: list[str]) -> None:
     write_json(folder / MANIFEST, {"files": {name: digest(folder / name) for name in names}})
 
 
-def check_manifest(folder: pathlib.Path) -> list[str]:
-    """Compare every listed file with its size and SHA-256. Raises RunError naming the first that
-    differs.
+def check_manifest(folder: pathlib.Path, only: Collection[str] | None = None) -> list[str]:
+    """Compare every listed file, or those of them in `only`, with its size and SHA-256. Raises
+    RunError naming the first that differs.
     """
     manifest = read_json(folder / MANIFEST)
     files = manifest.get("files") if isinstance(manifest, dict) else None
@@ -111,6 +130,8 @@ def check_manifest(folder: pathlib.Path) -> list[str]:
             raise RunError(
                 f"{folder / MANIFEST} names {name!r}, outside the folder; it was altered"
             )
+        if only is not None and name not in only:
+            continue
         found = digest(folder / name)
         if not isinstance(wanted, dict) or found["bytes"] != wanted.get("bytes"):
             raise RunError(
@@ -124,9 +145,13 @@ def check_manifest(folder: pathlib.Path) -> list[str]:
 
 
 def fill_module(module: torch.nn.Module, tensors: dict[str, Tensor], source: pathlib.Path) -> None:
-    """Load weights that must fit exactly. Raises RunError listing what is missing, extra or
-    misshapen.
-    """
+    """Load weights that must fit exactly, as `check_fit` says."""
+    check_fit(module, tensors, source)
+    module.load_state_dict(tensors)
+
+
+def check_fit(module: torch.nn.Module, tensors: dict[str, Tensor], source: pathlib.Path) -> None:
+    """Raises RunError listing which weights are missing, extra or misshapen."""
     own = module.state_dict()
     missing, extra = sorted(own.keys() - tensors.keys()), sorted(tensors.keys() - own.keys())
     wrong = [
@@ -141,4 +166,3 @@ def fill_module(module: torch.nn.Module, tensors: dict[str, Tensor], source: pat
             f"{source} does not fit the configuration: missing {missing[:5]}, unexpected "
             f"{extra[:5]}, misshapen {wrong[:5]}; it belongs to another model"
         )
-    module.load_state_dict(tensors)

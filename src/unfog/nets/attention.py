@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unfog.errors import ArgumentError
+from unfog.nets.units import Dropout
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -140,11 +141,18 @@ class Block(nn.Module):
         width: W.    heads: H.    vector: width of the condition vector.
         source: width of the tokens to attend to, None = no cross-attention.
         expand: hidden width of the perceptron over W.
+        dropout: share of its hidden units that are dropped in training.
     Ref: Peebles and Xie 2023, section 3.2; Shazeer 2020, GLU Variants Improve Transformer, eq. 6.
     """
 
     def __init__(
-        self, width: int, heads: int, vector: int, source: int | None, expand: float
+        self,
+        width: int,
+        heads: int,
+        vector: int,
+        source: int | None,
+        expand: float,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         hidden = max(8, round(width * expand / 8) * 8)
@@ -154,6 +162,7 @@ class Block(nn.Module):
         # no biases: the modulation shifts already, and on the CPU a bias costs a sixth of the time
         self.inner = nn.Linear(width, 2 * hidden, bias=False)
         self.outer = nn.Linear(hidden, width, bias=False)
+        self.drop = Dropout(dropout)
 
     def initialise(self) -> None:
         """Unit-gain weights behind closed gates."""
@@ -182,5 +191,5 @@ class Block(nn.Module):
             x = torch.addcmul(x, gate.to(x.dtype), y.to(x.dtype))
         shift, scale, gate = rest
         value, door = self.inner(normed(x, shift, scale)).chunk(2, dim=-1)
-        y = self.outer(F.silu(door) * value)
+        y = self.outer(self.drop(F.silu(door) * value))
         return torch.addcmul(x, gate.to(x.dtype), y.to(x.dtype))

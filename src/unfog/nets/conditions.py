@@ -101,7 +101,37 @@ class _State(nn.Module):
         return torch.cat([value, presence], dim=1)
 
 
-_Part = _Class | _Numbers | _Text | _State
+class _Places(nn.Module):
+    """Where each place of a grid, or of a crop of it, lies in the whole: a channel for each axis.
+
+    Ref: Wang et al. 2023, Patch Diffusion, sec. 3.1 (here of unit variance over the whole).
+    """
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.axes = spec["size"] // 2
+
+    def initialise(self) -> None:
+        """Nothing is learned."""
+
+    def forward(self, value: Tensor, spatial: Sequence[int]) -> Tensor:
+        """(B, n, *spatial) in [-sqrt 3, sqrt 3], of the shares (B, 2 n) that were cut off."""
+        if len(spatial) != self.axes:
+            raise ShapeError(
+                f"a crop of {self.axes} axes can't be a grid of {tuple(spatial)}: the condition's "
+                f"size is {2 * len(spatial)} there, two for each axis"
+            )
+        made = []
+        for axis, size in enumerate(spatial):
+            before, after = value[:, 2 * axis, None], value[:, 2 * axis + 1, None]
+            inside = (torch.arange(size, device=value.device) + 0.5) / size
+            share = before + inside * (1 - before - after)
+            wide = (-1, *(size if other == axis else 1 for other in range(self.axes)))
+            made.append(((2 * share - 1) * math.sqrt(3)).view(wide).expand(-1, *spatial))
+        return torch.stack(made, dim=1)
+
+
+_Part = _Class | _Numbers | _Text | _State | _Places
 
 
 class Conditions(nn.Module):
@@ -134,6 +164,10 @@ class Conditions(nn.Module):
             if spec["type"] == "state" and grid:
                 self.parts[key] = _State(spec)
                 self.channels += spec["shape"][0] + 1
+                continue
+            if spec["type"] == "crop" and grid:
+                self.parts[key] = _Places(spec)
+                self.channels += spec["size"] // 2
                 continue
             make = {"class": _Class, "text": _Text}.get(spec["type"], _Numbers)
             self.parts[key] = make(spec, width)
@@ -182,6 +216,9 @@ class Conditions(nn.Module):
                 if drop is not None:
                     absent = absent | drop[index]
                 part = cast(_Part, self.parts[key])
+                if isinstance(part, _Places):
+                    channels.append(part(value, spatial or ()))
+                    continue
                 if isinstance(part, _State):
                     channels.append(self._resized(part(value.nan_to_num(), absent), spatial))
                     continue

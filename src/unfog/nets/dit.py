@@ -32,6 +32,7 @@ class DiT(nn.Module):
         width: of a token.    depth: blocks.    heads: attention heads; None = width / 64.
         expand: hidden width of the perceptron over `width`.    given: condition specs.
         two_times: embed s as well (flow maps).    out_channels: of the output; None = C.
+        dropout: share of the perceptrons' hidden units that are dropped in training.
     """
 
     grid = True  # it reads axes beside channels, so no space may take them away
@@ -47,6 +48,7 @@ class DiT(nn.Module):
         given: Given | None = None,
         two_times: bool = False,
         out_channels: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
@@ -65,7 +67,7 @@ class DiT(nn.Module):
         source = width if self.conditions.tokens else None
         self.first = nn.Linear(folded, width)
         self.blocks = nn.ModuleList(
-            Block(width, heads, width, source, expand) for _ in range(depth)
+            Block(width, heads, width, source, expand, dropout) for _ in range(depth)
         )
         self.modulation = Modulation(width, width, 2)
         self.last = nn.Linear(width, self.out_channels * patch**self.axes)
@@ -79,6 +81,7 @@ class DiT(nn.Module):
             "given": self.conditions.given,
             "two_times": two_times,
             "out_channels": out_channels,
+            "dropout": dropout,
         }
         self.initialise()
 

@@ -9,9 +9,11 @@ A spec is a JSON dict per name; the tensor of a batch of B samples then is
     {"type": "tensor", "shape": [...]}      float (B, *shape), any NaN in a sample = missing
     {"type": "state", "shape": [C, ...]}    float (B, C, *spatial), any NaN in a sample = missing
     {"type": "augment", "size": n}          float (B, n), how the sample was augmented; zeros = not
+    {"type": "crop", "size": 2 n}           float (B, 2 n), what was cut off before and after each
+                                            of n axes, as shares of it; zeros = nothing
 
-How a sample was augmented is never unknown: where it isn't said the sample was not augmented, and
-it does not drop out. So nothing that samples has to know of it.
+How a sample was augmented or cut is never unknown: where it isn't said it was not, and neither
+drops out. So nothing that samples has to know of it.
 """
 
 from __future__ import annotations
@@ -36,7 +38,10 @@ SPEC_KEYS: dict[str, tuple[str, ...]] = {
     "tensor": ("shape",),
     "state": ("shape",),
     "augment": ("size",),
+    "crop": ("size",),
 }
+DONE = ("augment", "crop")
+"""What is said of how a sample was changed for training."""
 
 
 def validated(given: Given | None) -> dict[str, dict[str, Any]]:
@@ -73,7 +78,7 @@ def sample_shape(spec: Spec) -> tuple[int, ...]:
     match spec["type"]:
         case "class":
             return ()
-        case "classes" | "number" | "augment":
+        case "classes" | "number" | "augment" | "crop":
             return (spec["size"],)
         case "text":
             return (spec["length"],)
@@ -87,13 +92,15 @@ def is_index(spec: Spec) -> bool:
 
 
 def null(given: Given, batch: int, device: torch.device | str = "cpu") -> dict[str, Tensor]:
-    """The cond dict in which every condition of every sample is missing, and none is augmented."""
+    """The cond dict in which every condition of every sample is missing, and none is augmented or
+    cut.
+    """
     made = {}
     for name, spec in given.items():
         shape = (batch, *sample_shape(spec))
         if is_index(spec):
             made[name] = torch.full(shape, -1, dtype=torch.long, device=device)
-        elif spec["type"] == "augment":
+        elif spec["type"] in DONE:
             made[name] = torch.zeros(shape, device=device)
         else:
             made[name] = torch.full(shape, torch.nan, device=device)
@@ -205,7 +212,7 @@ def dropout(
     nulls = null(given, batch, draw.device)
     dropped = {}
     for row, (name, value) in zip(draw, full.items()):
-        if given[name]["type"] == "augment":
+        if given[name]["type"] in DONE:
             dropped[name] = value
             continue
         rate = rates.get(name, 0.0) if isinstance(rates, Mapping) else rates

@@ -16,16 +16,18 @@ from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
 from unfog.nets.registry import nets
+from unfog.nets.units import Dropout
 
 
 class Gated(nn.Module):
     """One gated perceptron (SwiGLU) on a residual line, modulated by the condition vector."""
 
-    def __init__(self, width: int, hidden: int, vector: int) -> None:
+    def __init__(self, width: int, hidden: int, vector: int, dropout: float = 0.0) -> None:
         super().__init__()
         self.modulation = Modulation(vector, width, 3)
         self.inner = nn.Linear(width, 2 * hidden, bias=False)
         self.outer = nn.Linear(hidden, width, bias=False)
+        self.drop = Dropout(dropout)
 
     def initialise(self) -> None:
         self.modulation.initialise()
@@ -35,7 +37,7 @@ class Gated(nn.Module):
     def forward(self, x: Tensor, vector: Tensor) -> Tensor:
         shift, scale, gate = self.modulation(vector)
         value, door = self.inner(normed(x, shift, scale)).chunk(2, dim=-1)
-        y = self.outer(F.silu(door) * value)
+        y = self.outer(self.drop(F.silu(door) * value))
         return torch.addcmul(x, gate.to(x.dtype), y.to(x.dtype))
 
 
@@ -49,6 +51,7 @@ class MLP(nn.Module):
             since the modulation costs batch × vector × 3·width per block.
         given: condition specs.    two_times: embed s as well (flow maps).
         out_channels: first size of the output, if not that of `shape`.
+        dropout: share of the hidden units that are dropped in training.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class MLP(nn.Module):
         given: Given | None = None,
         two_times: bool = False,
         out_channels: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
@@ -69,7 +73,7 @@ class MLP(nn.Module):
         self.time = TimeEmbedding(vector, two_times)
         self.conditions = Conditions(given, vector, tokens=False, grid=False)
         self.first = nn.Linear(math.prod(self.shape), width)
-        self.blocks = nn.ModuleList(Gated(width, hidden, vector) for _ in range(depth))
+        self.blocks = nn.ModuleList(Gated(width, hidden, vector, dropout) for _ in range(depth))
         self.modulation = Modulation(vector, width, 2)
         self.last = nn.Linear(width, math.prod(self.out_shape))
         self.options: dict[str, Any] = {
@@ -81,6 +85,7 @@ class MLP(nn.Module):
             "given": self.conditions.given,
             "two_times": two_times,
             "out_channels": out_channels,
+            "dropout": dropout,
         }
         self.initialise()
 

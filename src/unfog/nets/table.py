@@ -38,6 +38,7 @@ class TableNet(nn.Module):
         given: condition specs.    two_times: embed s as well (flow maps).
         known: whether the net can be told which entries are known, by `keep`; told of none, it is
             the net without.
+        dropout: share of the hidden units that are dropped in training.
     """
 
     starts: Tensor
@@ -55,6 +56,7 @@ class TableNet(nn.Module):
         given: Given | None = None,
         two_times: bool = False,
         known: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.fields = checked_fields(fields)
@@ -78,7 +80,7 @@ class TableNet(nn.Module):
         if known:
             told = self.size * (2 + 2 * waves) + len(sizes)
             self.known = nn.Linear(told, width, bias=False)
-        self.blocks = nn.ModuleList(Gated(width, hidden, vector) for _ in range(depth))
+        self.blocks = nn.ModuleList(Gated(width, hidden, vector, dropout) for _ in range(depth))
         self.modulation = Modulation(vector, width, 2)
         self.last = nn.Linear(width, self.size + sum(sizes))
         self.options: dict[str, Any] = {
@@ -91,6 +93,7 @@ class TableNet(nn.Module):
             "given": self.conditions.given,
             "two_times": two_times,
             "known": known,
+            "dropout": dropout,
         }
         self.initialise()
 

@@ -17,6 +17,7 @@ from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
 from unfog.nets.patches import cropped, fold, marked, ringed, unfold
 from unfog.nets.registry import nets
+from unfog.nets.units import Dropout
 
 SILU = 1 / 0.596  # 1 / rms of silu(normal); always folded into the next layer's weights
 OLD, NEW = (weight / math.hypot(0.7, 0.3) for weight in (0.7, 0.3))  # a sum of unit variance
@@ -106,12 +107,14 @@ class _Block(nn.Module):
         vector: int,
         norm: bool,
         attention: _Attention | None,
+        dropout: float,
     ) -> None:
         super().__init__()
         self.norm = norm
         self.skip = _Conv(inward, outward, [1] * len(kernel)) if inward != outward else None
         self.first = _Conv(outward if norm else inward, outward, kernel)
         self.modulation = nn.Linear(vector, 2 * outward)
+        self.drop = Dropout(dropout)
         self.second = _Conv(outward, outward, kernel)
         self.attention = attention
 
@@ -129,7 +132,8 @@ class _Block(nn.Module):
         y = self.first(F.silu(x), SILU)
         made = self.modulation(vector)
         scale, shift = made.view(*made.shape, *(1,) * (y.ndim - 2)).chunk(2, dim=1)
-        y = self.second(F.silu(torch.addcmul(shift, y, 1 + scale)), SILU * NEW)
+        y = self.drop(F.silu(torch.addcmul(shift, y, 1 + scale)))
+        y = self.second(y, SILU * NEW)
         x = torch.add(y, line, alpha=OLD)
         return x if self.attention is None else self.attention(x, tokens, mask)
 
@@ -153,6 +157,7 @@ class UNet(nn.Module):
         vector: width of the condition vector; None = 4·width.
         given: condition specs; texts are attended to at attention levels.
         two_times: embed s as well (flow maps).    out_channels: of the output; None = C.
+        dropout: share of the entries between a block's convolutions that are dropped in training.
     """
 
     grid = True  # it reads axes beside channels, so no space may take them away
@@ -171,6 +176,7 @@ class UNet(nn.Module):
         given: Given | None = None,
         two_times: bool = False,
         out_channels: int | None = None,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
@@ -210,6 +216,7 @@ class UNet(nn.Module):
             "given": {name: dict(spec) for name, spec in (given or {}).items()},
             "two_times": two_times,
             "out_channels": out_channels,
+            "dropout": dropout,
         }
         self.time = TimeEmbedding(vector, two_times)
         self.conditions = Conditions(given, vector, tokens=any(attention))
@@ -219,7 +226,7 @@ class UNet(nn.Module):
 
         def block(inward: int, outward: int, norm: bool, level: int) -> _Block:
             looks = _Attention(outward, head_width, source) if attention[level] else None
-            return _Block(inward, outward, kernel, vector, norm, looks)
+            return _Block(inward, outward, kernel, vector, norm, looks, dropout)
 
         folded = (self.shape[0] + 1 + self.conditions.channels) * patch**self.axes
         widths = [width * factor for factor in mult]

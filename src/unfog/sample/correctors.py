@@ -120,3 +120,53 @@ class Langevin:
         for _ in range(self.steps):
             x_t = fieldwise(path, pulled, x_t, predict(x_t, t), mask)
         return x_t
+
+
+@correctors.add(
+    "resample",
+    aliases=("repaint", "restart"),
+    reference="Lugmayr et al. 2022, RePaint, alg. 1; Xu et al. 2023, Restart Sampling, alg. 1",
+)
+@dataclass(frozen=True)
+class Resample:
+    """Move from t to t (1 - jump) along the prediction, then back up by fresh noise.
+
+    With `fill`, whose prediction holds the known entries, this is RePaint: the unknown ones get
+    several tries to fit them. Without it, fresh noise contracts errors (Restart).
+
+    Args:
+        jump: how far down, as a share of t.     rounds: per noise level.
+        eta: of the move down: 1 ancestral, as RePaint; 0 deterministic, as Restart.
+    """
+
+    jump: float = 0.1
+    rounds: int = 4
+    eta: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.jump < 1 or self.rounds < 1 or not 0 <= self.eta <= 1:
+            raise ArgumentError(
+                "resample needs 0 < jump < 1, rounds >= 1 and eta in [0, 1]; got "
+                f"{self.jump}, {self.rounds} and {self.eta}; for no corrector take none"
+            )
+
+    @property
+    def calls(self) -> int:
+        return self.rounds
+
+    def __call__(
+        self,
+        predict: Callable[..., Any],
+        path: Any,
+        x_t: Any,
+        t: Tensor,
+        *,
+        rng: Rng,
+        mask: Any = None,
+    ) -> Any:
+        s = t * (1 - self.jump)
+        for _ in range(self.rounds):
+            x_hat = predict(x_t, t, s)
+            x_s = path.move(x_t, x_hat, t, s, eta=self.eta, rng=rng, mask=mask)
+            x_t = path.renoise(x_s, s, t, rng=rng, mask=mask)
+        return x_t

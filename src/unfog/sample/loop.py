@@ -26,6 +26,22 @@ class Step:
     t: Tensor
 
 
+def legs(grid: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """(r, t, s) for every step down from t to s, with r where the step before it arrived: r is t,
+    or below it where the grid rises (churn, restart).
+    """
+    arrived = grid[0]
+    for t, s in pairwise(grid):
+        if s < t:
+            yield arrived, t, s
+            arrived = s
+
+
+def lifted(path: Path, x_r: Any, r: Tensor, t: Tensor, *, rng: Rng, mask: Any = None) -> Any:
+    """The state at t >= r, by fresh noise where t is higher."""
+    return x_r if bool(r == t) else path.renoise(x_r, r, t, rng=rng, mask=mask)
+
+
 # [core: follow]
 def sample(
     predict: Callable[..., Any],
@@ -43,12 +59,13 @@ def sample(
 
     Args:
         predict: (x_t, t, s) -> x_hat.     x_t: (B, *D) state at grid[0].     grid: (n + 1,) falling
-            times.
+            times; where it rises, the state is noised again up to there.
         eta: 0 deterministic, 1 ancestral.     rng: where fresh noise comes from, keyed by step.
         corrector: what happens to the state at t before the step away from it.
     """
     memory = None
-    for (t, s), fresh in zip(pairwise(grid), map(rng.at, count(1))):
+    for (r, t, s), fresh in zip(legs(grid), map(rng.at, count(1))):
+        x_t = lifted(path, x_t, r, t, rng=fresh, mask=mask)
         x_t = corrector(predict, path, x_t, t, rng=fresh, mask=mask)
         x_hat, memory = solver.step(predict, path, x_t, t, s, memory)
         x_t = path.move(x_t, x_hat, t, s, eta=eta, rng=fresh, mask=mask)

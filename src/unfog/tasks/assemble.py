@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,8 +21,11 @@ from unfog.maths.times import times
 from unfog.maths.weights import weights
 from unfog.model.model import Model
 from unfog.nets import nets
-from unfog.sample.correctors import correctors
+from unfog.sample.correctors import UNCHANGED, correctors
+from unfog.sample.reveal import Ancestral, reveals
 from unfog.sample.solvers import solvers
+from unfog.sample.solvers.dormand_prince import DormandPrince
+from unfog.tasks.choices import chosen
 from unfog.tasks.config import Config
 from unfog.train.loop import Objective
 from unfog.train.schedule import schedules
@@ -37,6 +40,8 @@ class Sampling:
     steps: int
     eta: float
     corrector: Any
+    reveal: Any = field(default_factory=Ancestral)
+    tol: float | None = None
 
 
 def build_path(config: Config) -> Any:
@@ -131,23 +136,44 @@ def build_sampling(config: Config, **choices: Any) -> Sampling:
     """The run's own sampling with the caller's choices on top; None means no choice.
 
     Args:
-        choices: solver (name), grid (name), corrector (name), steps, eta.
+        choices: solver, grid, corrector, reveal (names, with options as in "unipc:order=4"),
+            steps, eta, tol.
     """
     path, target = paths.build(config.path), targets.build(config.target)
-    solver = config.solver if choices.get("solver") is None else {"name": choices["solver"]}
-    named = choices.get("corrector")
-    corrector = config.corrector if named is None else {"name": named}
-    grid = dict(config.grid if choices.get("grid") is None else {"name": choices["grid"]})
+    named = {name: value for name, value in choices.items() if value is not None}
+    solver = solvers.build(chosen(named.get("solver", config.solver)))
+    corrector = correctors.build(chosen(named.get("corrector", config.corrector)))
+    grid = chosen(named.get("grid", config.grid))
     grid["start"] = min(grid.get("start", 1.0), first_time(target, path))
     steps = config.sampling_steps if choices.get("steps") is None else choices["steps"]
-    eta = config.eta if choices.get("eta") is None else choices["eta"]
+    # a solver made for fresh noise brings its share of it where it is asked for by name
+    usual = getattr(solver, "eta", config.eta) if "solver" in named else config.eta
+    eta = named.get("eta", usual)
     if not isinstance(steps, int) or not 1 <= steps <= 100_000:
         raise ArgumentError(f"steps is a whole number from 1 to 100000; got {steps!r}")
     if not 0 <= eta <= 1:
         raise ArgumentError(f"eta lies in [0, 1], 0 = deterministic and 1 = ancestral; got {eta!r}")
-    return Sampling(
-        solvers.build(solver), grids.build(grid), steps, eta, correctors.build(corrector)
-    )
+    reveal = reveals.build(chosen(named.get("reveal", "ancestral")))
+    tol = named.get("tol")
+    if tol is not None:
+        _check_tol(named)
+        eta, corrector = 0.0, UNCHANGED
+    return Sampling(solver, grids.build(grid), steps, eta, corrector, reveal, tol)
+
+
+def _check_tol(named: dict[str, Any]) -> None:
+    """Raise ArgumentError where what is asked for does not go with steps of their own length."""
+    if not isinstance(named["tol"], float | int) or not 0 < named["tol"] < 1:
+        raise ArgumentError(f"tol lies in (0, 1), for example 1e-3; got {named['tol']!r}")
+    solver = chosen(named.get("solver", "dormand_prince"))["name"]
+    if named.get("eta") or solvers[solver] is not DormandPrince:
+        raise ArgumentError(
+            "tol follows the flow with dormand_prince and steps of their own length; leave out "
+            "solver and eta"
+        )
+    for name in ("steps", "grid", "corrector"):
+        if name in named and named[name] != "none":
+            raise ArgumentError(f"tol chooses its own times; leave out {name}")
 
 
 def device_of(name: str) -> torch.device:

@@ -27,11 +27,21 @@ class TrainConfig(Part):
     Attributes:
         known: share of the training rows in which some columns, drawn at random, are known, so that
             the model can fill; tables only.
+        augmentations: which of the kind's; all where empty.
+        crop: share of the batches that are random crops, for nets on a grid, which are told where
+            each lies.     crop_sizes: of a crop's sides over the grid's.
         looks: how often watchers look at the run, at even shares of its steps; 0 = never.
+        choose: which weights the run ends with: the "last", or those of the lowest "heldout" loss
+            where the last are clearly worse.
+        stop_at: "copying" ends the run where samples begin to copy training items, with the weights
+            from before; "never" only watches.
+        snapshots: how often the running average and a longer one are stored, so that the average
+            over any length can be made afterwards; 0 = never.
     """
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
+    micro: int | None = Field(default=None, ge=1)
     lr: float = Field(gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
@@ -39,7 +49,10 @@ class TrainConfig(Part):
     ema: float = Field(default=0.05, ge=0.001, le=0.28)
     dropout: float = Field(default=0.1, ge=0, lt=1)
     augment: float = Field(default=0.0, ge=0, le=1)
+    augmentations: tuple[str, ...] = ()
     known: float = Field(default=0.0, ge=0, le=1)
+    crop: float = Field(default=0.0, ge=0, le=1)
+    crop_sizes: tuple[float, ...] = (0.5, 0.25)
     precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     threads: int = Field(default=1, ge=1)
     budget: float | None = Field(default=None, gt=0)
@@ -47,6 +60,9 @@ class TrainConfig(Part):
     log_every: int = Field(default=20, ge=1)
     checkpoint_seconds: float = Field(default=60.0, gt=0)
     looks: int = Field(default=12, ge=0, le=1000)
+    choose: str = Field(default="last", pattern="^(last|heldout)$")
+    stop_at: str = Field(default="copying", pattern="^(copying|never)$")
+    snapshots: int = Field(default=0, ge=0, le=1000)
 
 
 class ReflowConfig(Part):
@@ -87,6 +103,8 @@ class Config(Part):
         shape: of a state that is one tensor.
         fields: of a state that is a dict: name -> {"type": "number", "size": n} or {"type":
             "category", "sizes": [k, ...]}.
+        start: where the weights began, if another run's: its folder, the SHA-256 of its manifest,
+            its data, how many tensors were taken and which are new.
     """
 
     format: int = FORMAT
@@ -116,6 +134,7 @@ class Config(Part):
     train: TrainConfig
     reflow: ReflowConfig | None = None
     data: DataConfig
+    start: dict[str, Any] = {}
     versions: dict[str, str] = {}
     reasons: list[str] = []
     plan: dict[str, Any] = {}
@@ -149,6 +168,14 @@ def parse(content: Any, source: str) -> Config:
         raise RunError(
             f"{source} does not fit: {complaint(error)}; the file was altered"
         ) from error
+
+
+def resolved(content: dict[str, Any]) -> Config:
+    """The configuration of this content. Raises ArgumentError for what a user asked wrongly."""
+    try:
+        return Config.model_validate(content)
+    except ValidationError as error:
+        raise ArgumentError(f"the configuration does not fit: {complaint(error)}") from error
 
 
 def override(content: dict[str, Any], settings: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import DataError
+from unfog.failpoints import at
 from unfog.judge import Figure, Panel
 from unfog.judge.baselines import OURS, compare, verdict
 from unfog.judge.table import TableJudge
@@ -128,6 +129,7 @@ def evaluate(
             seed=seed,
             show=show,
         )
+    at("evaluate.judge")
     with bar("judging", 1, show=show) as line:
         judged, learnt = _judge(model, heldout, train, seed, budget)
         tell = _part(line, 0.0, 0.5 if baselines else 1.0)
@@ -154,10 +156,8 @@ def _judge(
     """
     codec = model.borders.codec
     if model.config.kind == "table":
-        roles = {name: JUDGED[role.kind] for name, role in codec.roles.items()}
-        words = [n for n, cells in train.data.columns.items() if cells.values.dtype == object]
-        roles |= {name: "category" for name in words if roles[name] == "number"}
         learnt = codec.check(train.data)
+        roles = table_roles(codec, train.data)
         table = TableJudge(codec.check(heldout.data), learnt, roles, seed=seed)
 
         def rows(drawn: Any, progress: Progress | None = None) -> list[Figure]:
@@ -186,6 +186,13 @@ def _judge(
         return panel(codec.encode(drawn.raw), labels=asked, progress=progress)
 
     return items, states
+
+
+def table_roles(codec: Any, table: Any) -> dict[str, str]:
+    """How the judge of tables compares each column of a table that a codec was fitted on."""
+    roles = {name: JUDGED[role.kind] for name, role in codec.roles.items()}
+    words = [n for n, cells in table.columns.items() if cells.values.dtype == object]
+    return roles | {name: "category" for name in words if roles[name] == "number"}
 
 
 def _beside(
@@ -234,7 +241,9 @@ def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple
         reading["size"] = tuple(model.config.data.item[:2])
     if of is not None:
         reading["part"] = of
-    heldout = kinds[model.config.kind].read(source, given=model.config.given or None, **reading)
+    if model.config.kind != "table":  # whose columns are checked, and named, by the codec
+        reading["given"] = model.config.given or None
+    heldout = kinds[model.config.kind].read(source, **reading)
     if model.config.kind == "table":  # columns in another order are fine; others are named
         heldout = replace(heldout, data=model.borders.codec.check(heldout.data))
     if list(heldout.data.shape[1:]) != model.config.data.item:

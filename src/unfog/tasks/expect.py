@@ -55,7 +55,8 @@ def expect(
     wanted = need(build_model(config), batches_of(prepared), build_objective(config))
     batch = config.train.batch
     step = _seconds(prepared)
-    most = held + max(wanted.training(batch), memory.COPIES * wanted.weights + wanted.saving())
+    most: float = held + memory.SPARE * wanted.weights
+    most += max(wanted.training(batch), memory.COPIES * wanted.weights + wanted.saving())
     return {
         "net": config.net["name"],
         "space": config.space["name"],

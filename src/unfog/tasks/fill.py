@@ -107,7 +107,7 @@ def _read(model: Trained, source: Any) -> Items:
         reading = {
             k: v for k, v in reading.items() if k not in ("delimiter", "encoding", "missing")
         }
-    return kinds["table"].read(source, given=model.config.given or None, least=1, **reading)
+    return kinds["table"].read(source, least=1, **reading)
 
 
 def _notes(model: Trained, table: Table, rows: np.ndarray) -> list[str]:

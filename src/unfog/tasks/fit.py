@@ -8,27 +8,35 @@ import pathlib
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from unfog.errors import ArgumentError
+from unfog.failpoints import at
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks import runfolder
-from unfog.tasks.assemble import device_of
-from unfog.tasks.config import Config, override, seconds
+from unfog.tasks.assemble import build_model, device_of
+from unfog.tasks.config import Config, override, resolved, seconds
 from unfog.tasks.learn import learn
+from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
 from unfog.tasks.prepare import Prepared, encoded, prepare, reread
 from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
+from unfog.tasks.start import Start, lineage, read_start, said, take
+from unfog.tasks.start import begun as begun_from
 from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, together
 
 BUDGET = "5m"
+FREE = ("train.micro",)
+"""Settings that a run may be resumed with another value of: they change no update."""
 
 
 @together
+@released
 def fit(
     source: Any = None,
     *,
@@ -50,6 +58,7 @@ def fit(
     dry_run: bool = False,
     spent: float = 0.0,
     held: float = 0.1,
+    start: str | pathlib.Path | None = None,
     show: bool | None = None,
     quiet: bool = False,
 ) -> Any:
@@ -69,6 +78,7 @@ def fit(
         spent: seconds of the budget that are gone already.
         held: share of the items that validates, and as much that tests; with 0 all are learnt
             from, and judging needs other data.
+        start: a finished run to start from: its net, its space where that was fitted, its weights.
     Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
     """
@@ -85,6 +95,10 @@ def fit(
     used = place(device_of(device), world)
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
+    if start is not None and resume:
+        raise ArgumentError(
+            "a run that is resumed has its own weights; leave out --from or --resume"
+        )
     if dry_run and resume:
         raise ArgumentError("a run that is resumed has its plan; leave out --dry-run or --resume")
     keeper = None
@@ -96,16 +110,22 @@ def fit(
         folder = pathlib.Path(out)
     if not dry_run:
         world.lead(lambda: runfolder.claim(folder, resume=resume, overwrite=overwrite))
+        world.lead(lambda: hold(folder))
     planned = None
     if resume:
+        free = {key: value for key, value in (settings or {}).items() if key in FREE}
+        settings = {key: value for key, value in (settings or {}).items() if key not in FREE}
         prepared = _again(folder, source)
         _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
+        prepared = prepared.with_config(resolved(override(prepared.config.to_json(), free)))
         note(f"resuming {folder}", quiet=quiet)
     else:
         if source is None:
             raise ArgumentError(
                 "fit needs a source: a folder, a file, an array or a list of images"
             )
+        at("fit.prepare")
+        other = None if start is None else read_start(start)
         prepared = prepare(
             source,
             kind=kind,
@@ -118,6 +138,7 @@ def fit(
             seed=seed,
             device=str(device_of(device)),
             held=held,
+            start=other,
         )
         settings = dict(settings or {})
         elapsed = time.monotonic() - begun
@@ -125,14 +146,18 @@ def fit(
             steps=steps,
             left=wanted - elapsed,
             spent=elapsed,
-            net=any(key.split(".")[0] == "net" for key in settings),
+            net=other is not None or any(key.split(".")[0] == "net" for key in settings),
             batch=batch is not None or "train.batch" in settings,
             precision=precision,
             dry=dry_run,
+            looks="train.looks" in settings,
         )
+        if other is not None:
+            prepared = started(prepared, other)
         for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
         _read_alike(prepared, world)
+        at("fit.plan")
         prepared = _as_chief(plan(prepared, used, wishes), world)
         planned = time.monotonic()
         facts = prepared.config.plan
@@ -146,6 +171,19 @@ def fit(
     return trained
 
 
+def started(prepared: Prepared, start: Start) -> Prepared:
+    """With the weights of another run to begin with, and where they came from written down."""
+    config = prepared.config
+    found = take(build_model(config), config, prepared.borders, start)
+    config = config.model_copy(
+        update={
+            "start": lineage(start, found),
+            "reasons": [*config.reasons, said(start, found, config)],
+        }
+    )
+    return replace(prepared, config=config, start=found.weights)
+
+
 def _temporary(world: World) -> tuple[pathlib.Path, Any]:
     """One folder for all processes; the chief's model keeps it."""
     keeper = tempfile.TemporaryDirectory(prefix="unfog-") if world.chief else None
@@ -155,7 +193,9 @@ def _temporary(world: World) -> tuple[pathlib.Path, Any]:
 def _founded(folder: pathlib.Path, prepared: Prepared, overwrite: bool) -> None:
     """Begin the run folder. Nothing that can still be refused costs an old run."""
     size = prepared.config.plan["parameters"]
-    runfolder.room(folder, size * 4 * 4 * (checkpoint.KEPT + 1) + 10_000_000)
+    kept = 4 * (checkpoint.KEPT + 1) + 2  # and what watchers keep
+    kept += 2 * prepared.config.train.snapshots  # of two averages each
+    runfolder.room(folder, size * 4 * kept + 10_000_000)
     if overwrite:
         runfolder.clear(folder)
     runfolder.write_borders(folder, prepared.config, prepared.borders, prepared.splits)
@@ -178,13 +218,18 @@ def _as_chief(prepared: Prepared, world: World) -> Prepared:
 def _again(folder: pathlib.Path, source: Any) -> Prepared:
     """The preparation of a run on disk, with its data read once more and checked to be the same."""
     config = runfolder.read_config(folder)
+    runfolder.check_borders(folder)
     splits = Splits.from_json(files.read_json(folder / "splits.json"))
     borders = runfolder.read_borders(folder, config)
     source = config.data.source if source is None else source
     if source is None:
         raise ArgumentError(f"{folder} was fitted on data in memory; give it again to resume")
     items = reread(source, config, splits)
-    return Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    prepared = Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    if config.start and checkpoint.newest(folder)[0] is None:
+        weights = take(build_model(config), config, borders, begun_from(config.start)).weights
+        prepared = replace(prepared, start=weights)
+    return prepared
 
 
 def _agree(

@@ -4,22 +4,31 @@ from __future__ import annotations
 
 import pathlib
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from unfog.errors import ArgumentError, ResourceError
+from unfog.errors import ArgumentError, DataError, ResourceError, out_of_memory
+from unfog.failpoints import at
 from unfog.guide.cfg import cfg
+from unfog.maths.grids import descents
 from unfog.maths.states import State, each
+from unfog.sample.adaptive import adapt
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
+from unfog.sample.reveal import revealing
 from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
+    from unfog.tasks.novelty import SampleNovelty
     from unfog.tasks.trained import Trained
+
+Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class Samples:
         raw: (N, …) values in the data's own dtype, or a Table.     state: (N, *D) float32 states,
             or a dict of fields, before decoding.
         given: name -> N condition values as asked.     kind, origin: how to give the user's type
-            back.
+            back.     model: what drew them.
     """
 
     raw: Any
@@ -38,6 +47,7 @@ class Samples:
     given: dict[str, list[Any]]
     kind: str
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
+    model: Any = field(default=None, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -46,6 +56,19 @@ class Samples:
     def data(self) -> Any:
         """The samples in the user's own type."""
         return self._kind.give_back(self.raw, self.origin)
+
+    @cached_property
+    def novelty(self) -> SampleNovelty:
+        """The nearest training item of every sample, and how unusual that nearness is; computed
+        when first asked for, with the data that the run was fitted on.
+
+        Raises: DataError where that data is gone.
+        """
+        from unfog.tasks.novelty import novelty_of
+
+        if self.model is None:
+            raise DataError("these samples know no model; novelty is of samples that one drew")
+        return novelty_of(self.model, self)
 
     @property
     def _kind(self) -> Any:
@@ -98,10 +121,13 @@ def generate(
     grid: str | None = None,
     eta: float | None = None,
     corrector: str | None = None,
+    reveal: str | None = None,
+    tol: float | None = None,
     seed: int = 0,
     batch: int | None = None,
     first: int = 0,
     rows: range | None = None,
+    guide: Bend | None = None,
     show: bool | None = None,
 ) -> Samples:
     """Draw `count` samples.
@@ -110,28 +136,39 @@ def generate(
         given: condition values, one for all or `count` each; a name left out is the null condition.
         scale: guidance strength, 1 = the conditional model unchanged.
         steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
-            scale.
+            scale; names take options: "unipc:order=4".
+        reveal: in which order masked categories are revealed; each on its own where None.
+        tol: in place of steps and solver: error of a step, whose length follows from it.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         batch: how many at once; chosen by size where None.
         rows: which of the `count` to give back; all where None. They come out bit-equal to those
             of a call for all, since whole batches are computed.
+        guide: (predictor, range of rows) -> predictor, on top of `scale`; see `unfog.guide`.
     """
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
     if batch is not None and batch < 1:
         raise ArgumentError(f"batch is a whole number, 1 or more; got {batch!r}")
     how = build_sampling(
-        model.config, solver=solver, grid=grid, steps=steps, eta=eta, corrector=corrector
+        model.config,
+        solver=solver,
+        grid=grid,
+        steps=steps,
+        eta=eta,
+        corrector=corrector,
+        reveal=reveal,
+        tol=tol,
     )
     scale = model.config.scale if scale is None else scale
     cond = model.borders.given.encode(given, count)
     path = model.net.path
     cut = how.grid(path, how.steps)
+    lengths = descents(cut)
     size = batch or _batch(model)
     parts: list[State] = []
     rows = range(count) if rows is None else rows
     begun, end = rows.start // size * size, min(count, -(-rows.stop // size) * size)
-    with bar(f"sampling {len(rows)}", (end - begun) * how.steps, show=show) as line:
+    with bar(f"sampling {len(rows)}", (end - begun) * lengths, show=show) as line:
         done = begun
         while done < end:
             stop = min(done + size, end)
@@ -146,11 +183,14 @@ def generate(
                     cut,
                     scale,
                     seed,
+                    None if guide is None else lambda p, at=done, to=stop: guide(p, range(at, to)),
                     lambda step, at=done - begun, width=stop - done: line.to(
-                        at * how.steps + step * width
+                        at * lengths + step * width
                     ),
                 )
-            except (torch.OutOfMemoryError, MemoryError) as error:
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
                 if stop - done == 1:
                     raise ResourceError("not enough memory for a single sample") from error
                 size = max(1, (stop - done) // 2)
@@ -167,6 +207,7 @@ def generate(
         given=values,
         kind=model.config.kind,
         origin=model.config.data.origin,
+        model=model,
     )
 
 
@@ -178,6 +219,7 @@ def _draw(
     cut: Tensor,
     scale: float,
     seed: int,
+    guide: Any,
     tell: Any,
 ) -> State:
     device = model.device
@@ -187,23 +229,25 @@ def _draw(
         cond = {name: value.to(device) for name, value in cond.items()}
     # two streams with one key: guidance then scales the learnt spread as it scales the mean
     ancestral = how.eta == 1 and how.solver.order == 1
-    streams = [rng.at(how.steps + 1) if ancestral else None for _ in range(2)]
+    streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
     predict = model.net.bind(cond, rng=streams[0])
     if cond is not None:
         predict = cfg(predict, model.net.bind(None, rng=streams[1]), scale=scale)
-    steps = sample(
-        predict,
-        model.net.path,
-        how.solver,
-        x_t,
-        cut,
-        eta=how.eta,
-        rng=rng,
-        corrector=how.corrector,
-    )
-    for number, step in enumerate(steps, 1):
-        x_t = step.x
-        tell(number)
+    if guide is not None:
+        predict = guide(predict)
+    path = revealing(model.net.path, how.reveal)
+    if how.tol is not None:
+        tried = adapt(predict, path, x_t, tol=how.tol, start=float(cut[0]), rng=rng)
+        states = (step.x for step in tried)
+    else:
+        steps = sample(
+            predict, path, how.solver, x_t, cut, eta=how.eta, rng=rng, corrector=how.corrector
+        )
+        states = (step.x for step in steps)
+    for number, state in enumerate(states, 1):
+        at("sample.step", number)
+        x_t = state
+        tell(min(number, len(cut) - 1))
     back = model.borders.space.back(x_t)
     return each(lambda v: (v.float() if v.is_floating_point() else v).cpu(), back)
 

@@ -2,45 +2,44 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
+import math
 import pathlib
-import signal
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from types import FrameType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from unfog.errors import Stopped
+from unfog.errors import ArgumentError
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, lead
 from unfog.model import files
-from unfog.model.ema import Ema
+from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
-from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, build_objective, build_schedule
-from unfog.tasks.card import write_card
+from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
-from unfog.tasks.looks import Looks, Sight, watchers_of
-from unfog.tasks.prepare import AUGMENT, Prepared
+from unfog.tasks.course import Course, follow, signals
+from unfog.tasks.finish import finish
+from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
+from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
+from unfog.tasks.snapshots import Snapshots
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
-from unfog.train.dist import World, here, threads
+from unfog.train.crops import Crops
+from unfog.train.dist import here, threads
 from unfog.train.importance import importance
 from unfog.train.known import Known
 from unfog.train.log import Log
-from unfog.train.loop import Progress, train
+from unfog.train.loop import train
 from unfog.train.optim import adamw
 from unfog.train.parallel import shard, whole
 from unfog.train.plan import Pace
+from unfog.train.rescue import Rescue
 from unfog.train.schedule import Horizon
 
 
@@ -67,6 +66,7 @@ def batches_of(prepared: Prepared) -> Batches:
         augment=_augment(prepared),
         source=None if given is None else source,
         known=_known(prepared),
+        crops=Crops(config.train.crop, config.train.crop_sizes) if config.train.crop else None,
     )
 
 
@@ -86,43 +86,16 @@ def _known(prepared: Prepared) -> Known | None:
 
 def _augment(prepared: Prepared) -> Callable[..., Any] | None:
     """What is done to a training batch before the net sees it: the kind's own augmentation."""
-    probability, kind = prepared.config.train.augment, kinds[prepared.config.kind]
-    if probability == 0 or kind.augment is None:
+    train, kind = prepared.config.train, kinds[prepared.config.kind]
+    if train.augment == 0 or kind.augment is None:
         return None
-    changed, space = kind.augment(probability), prepared.borders.space
+    changed, space = augmentation(kind, train.model_dump()), prepared.borders.space
 
     def augment(x: Tensor, cond: dict[str, Tensor], rng: Rng) -> tuple[Tensor, dict[str, Tensor]]:
         x, how = changed(space.back(x), rng)
         return space.into(x), {**cond, AUGMENT: how}
 
     return augment
-
-
-@dataclass
-class Course:
-    """Where a run stands: what a checkpoint keeps beside weights.
-
-    Attributes:
-        start: the step it goes on from.     spent: seconds of training before that.
-        worked: processor seconds before that.
-        pending: losses since the last log line, so that a resumed run logs the same means.
-    """
-
-    horizon: Horizon
-    start: int = 0
-    spent: float = 0.0
-    pending: list[float] = field(default_factory=list)
-    worked: float = 0.0
-    begun: float = field(default_factory=time.monotonic)
-    clocked: float = field(default_factory=time.process_time)
-
-    def processor(self) -> float:
-        """Processor seconds of training so far, of this process's threads together."""
-        return self.worked + time.process_time() - self.clocked
-
-    def seconds(self) -> float:
-        """Seconds of training so far, all parts together."""
-        return self.spent + time.monotonic() - self.begun
 
 
 def learn(
@@ -148,8 +121,14 @@ def learn(
     model = build_model(config).to(device)
     if prepared.start is not None:
         files.fill_module(model, prepared.start, folder)
-    ema = Ema(model, config.train.ema)
     sharded = config.train.shard == "fsdp" and world.size > 1
+    ema: Ema[Model] = Ema(model, config.train.ema)
+    snapshots = None
+    if config.train.snapshots:
+        if sharded:
+            raise ArgumentError("snapshots need whole weights: leave them out, or use shard=ddp")
+        ema = averages = Averages(model, config.train.ema)
+        snapshots = Snapshots(folder, averages, config.train.snapshots)
     if sharded:
         shard(model, world)
         shard(ema.model, world)
@@ -158,8 +137,10 @@ def learn(
     )
     objective = build_objective(config)
     memory = importance(objective.times)
-    course = Course(Horizon(config.train.steps))
-    looks = Looks(folder, watchers_of(prepared), config.train.looks)
+    rescue = Rescue(model, ema, optimiser, memory)
+    course = Course(Horizon(config.train.steps), micro=config.train.micro)
+    looks = Looks(folder, watchers_of(prepared), config.train.looks, quiet=quiet)
+    looks.budget = config.train.budget
     if begun is not None:
         course.begun = begun
     if resume:
@@ -169,16 +150,24 @@ def learn(
             note(f"note: {text}", quiet=quiet)
         if found is not None:
             facts = checkpoint.restore(found, model, ema, optimiser, memory)
+            known = [m for m in (facts.get("micro"), config.train.micro) if m is not None]
             course = Course(
                 Horizon(facts["steps"]),
                 found.step,
                 facts["seconds"],
-                facts["pending"],
+                [float(loss) for loss in facts["pending"]],
                 facts.get("processor", facts["seconds"]),
+                min(known, default=None),
             )
             looks.restore(facts.get("looks", {}))
+            if "rescue" in facts:
+                rescue.load(facts["rescue"], checkpoint.good(found), found.folder)
+            if snapshots is not None:
+                snapshots.restore(found.step)
 
     def save(step: int) -> None:
+        if snapshots is not None:
+            world.lead(lambda: snapshots.save(step))
         checkpoint.save(
             folder,
             step,
@@ -186,11 +175,14 @@ def learn(
             ema,
             optimiser,
             memory,
+            good=rescue.good if step < course.horizon.steps else None,
             write=world.chief,
+            rescue=rescue.facts(),
+            micro=course.micro,
             seconds=course.seconds(),
             processor=course.processor(),
             steps=course.horizon.steps,
-            pending=course.pending,
+            pending=[loss if math.isfinite(loss) else str(loss) for loss in course.pending],
             looks=looks.facts(),
         )
         world.wait()  # whoever ends first may end the others: not while the chief writes
@@ -199,6 +191,7 @@ def learn(
     if config.train.budget is not None and world.chief:
         left = max(1.0, config.train.budget - course.spent)
         pace = Pace(course.horizon, left, course.begun, course.start)
+        pace.ahead = config.plan.get("looking", {}).get("last", 0.0)
     loop = train(
         model,
         batches_of(prepared),
@@ -212,9 +205,17 @@ def learn(
         clip=config.train.clip,
         world=world,
         memory=memory,
+        rescue=rescue,
+        micro=course.micro,
     )
     log = Log(folder, after=course.start) if world.chief else None
     world.lead(lambda: looks.begin(course.start))
+
+    def tell(step: int, name: str, seen: Seen) -> None:
+        if log is not None:
+            log.show(step, name, seen.facts, seen.picture)
+
+    looks.tell = tell
 
     def together() -> Model:
         if not sharded:
@@ -223,23 +224,39 @@ def learn(
         alone.load_state_dict(whole(ema.tensors()))
         return alone.eval().requires_grad_(False)
 
-    def look(step: int) -> str | None:
-        model = together()
-        sight = Sight(step, step / course.horizon.steps, course.seconds(), model, prepared, folder)
-        stop: str | None = world.lead(lambda: looks.look(sight))
-        looks.done = step
-        return stop
+    def look(step: int) -> None:
+        steps = course.horizon.steps
+        share = step / steps
+        sight = Sight(step, share, course.seconds(), together(), prepared, folder)
+        if world.lead(lambda: looks.look(sight)) is not None:
+            course.horizon.steps = step
+        looks.passed(step, steps)
+        if log is not None and not sharded:
+            log.histograms(step, model)
+        course.looked = sum(looks.took)
+        if pace is not None:
+            pace.aside, pace.ahead = course.looked, looks.ahead(step, course.horizon.steps)
+
+    def after(step: int) -> None:
+        if looks.due(step, course.horizon.steps):
+            look(step)
+        if snapshots is not None and snapshots.due(step, course.horizon.steps):
+            world.lead(lambda: snapshots.take(step))
+            snapshots.passed(step)
 
     before = torch.get_num_threads()
     torch.set_num_threads(min(config.train.threads, threads(world)))
     try:
         with signals() as asked, bar("learning", 1.0, show=show) as line:
-            _follow(loop, course, pace, config, log, line, save, asked, world, looks, look)
+            follow(
+                loop, course, pace, config, log, line, save, asked, world, looks, after, quiet=quiet
+            )
     finally:
         if log is not None:
             log.close()
         torch.set_num_threads(before)
-    done = config.train.model_copy(update={"steps": course.horizon.steps})
+    reached = {"steps": course.horizon.steps, "micro": course.micro}
+    done = config.train.model_copy(update=reached)
     averaged = together()
     wish = world.lead(looks.wish)
     if wish is not None:
@@ -250,133 +267,7 @@ def learn(
     config = config.model_copy(update={"train": done})
     if conclude is not None:
         config = conclude(averaged, config)
+    if snapshots is not None:
+        world.lead(snapshots.finish)
     prepared = prepared.with_config(config)
     return finish(folder, prepared, averaged, device, course.seconds(), world)
-
-
-def _follow(
-    loop: Iterator[Progress],
-    course: Course,
-    pace: Pace | None,
-    config: Config,
-    log: Log | None,
-    line: Any,
-    save: Callable[[int], None],
-    asked: list[int],
-    world: World,
-    looks: Looks,
-    look: Callable[[int], str | None],
-) -> None:
-    """Log, look and save now and then, and stop when asked: any process may be, all do."""
-    launcher = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else None
-    every, saved, horizon = config.train.log_every, time.monotonic(), course.horizon
-    smooth = None
-    for progress in loop:
-        loss = float(progress.loss)
-        course.pending.append(loss)
-        smooth = loss if smooth is None else 0.98 * smooth + 0.02 * loss
-        now = time.monotonic()
-        moved = pace is not None and pace.check(progress.step, now)
-        if launcher is not None and os.getppid() != launcher:
-            asked.append(signal.SIGTERM)  # nobody is left who could end this process
-        late = now - saved > config.train.checkpoint_seconds
-        stop, changed, due, horizon.steps = world.vote(
-            asked[0] if asked else 0,
-            moved,
-            late and world.chief,
-            horizon.steps if world.chief else 0,
-        )
-        if looks.due(progress.step, horizon.steps) and look(progress.step) is not None:
-            horizon.steps = progress.step
-        if changed or progress.step % every == 0 or progress.step == horizon.steps:
-            speed = (progress.step - course.start) * config.train.batch / (now - course.begun)
-            if log is not None:
-                _write(log, progress, course, loss, speed)
-            course.pending.clear()
-            line.to(progress.step / horizon.steps, f"loss {smooth:.4f}  {speed:.0f} items/s")
-        if stop:
-            save(progress.step)
-            _stop(stop, progress.step, horizon.steps)
-        if due:
-            save(progress.step)
-            saved = now
-    save(horizon.steps)
-
-
-def _write(log: Log, progress: Progress, course: Course, loss: float, speed: float) -> None:
-    log.write(
-        progress.step,
-        loss=sum(course.pending) / len(course.pending),
-        last_loss=loss,
-        lr=progress.rate,
-        gradient=progress.gradient,
-        skipped=progress.skipped,
-        items_per_second=round(speed, 1),
-        steps=course.horizon.steps,
-        seconds=round(course.seconds(), 2),
-        cpu_seconds=round(course.processor(), 2),
-    )
-
-
-def _stop(number: int, step: int, steps: int) -> None:
-    stopped = Stopped(f"stopped at step {step} of {steps}; go on with --resume")
-    stopped.exit_code = 130 if number == signal.SIGINT else 143
-    raise stopped
-
-
-@contextlib.contextmanager
-def signals() -> Iterator[list[int]]:
-    """Ctrl-C and SIGTERM are noted: the loop stops after its step; a later one at once.
-
-    Within a second it is the same request: a scheduler signals a process and its launcher, which
-    passes it on.
-    """
-    asked: list[int] = []
-    first = 0.0
-
-    def noted(number: int, frame: FrameType | None) -> None:
-        nonlocal first
-        if asked and time.monotonic() - first > 1:
-            raise KeyboardInterrupt
-        if not asked:
-            first = time.monotonic()
-            asked.append(number)
-
-    before = {}
-    with contextlib.suppress(ValueError):  # not the main thread: the caller's handlers stay
-        for number in (signal.SIGINT, signal.SIGTERM):
-            before[number] = signal.signal(number, noted)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def finish(
-    folder: pathlib.Path,
-    prepared: Prepared,
-    averaged: Model,
-    device: torch.device,
-    spent: float,
-    world: World,
-) -> Trained:
-    """Write weights, model card, and last the manifest that makes the folder whole."""
-    config = prepared.config
-
-    def write() -> None:
-        files.write_json(folder / "config.json", config.to_json())  # with the steps as they came
-        files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
-        write_card(folder, config, prepared.splits, spent)
-        files.write_manifest(folder, list(runfolder.READ))
-
-    world.lead(write)
-    return Trained(
-        folder,
-        config,
-        averaged,
-        prepared.borders,
-        prepared.splits,
-        items=prepared.items,
-        device=device,
-    )

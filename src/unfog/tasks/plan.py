@@ -15,6 +15,7 @@ from unfog.errors import ResourceError
 from unfog.tasks.assemble import build_model, build_objective, entries
 from unfog.tasks.config import Config
 from unfog.tasks.learn import batches_of
+from unfog.tasks.looking import PICTURE, Looking, looking
 from unfog.tasks.planrows import rows, warnings
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
@@ -50,7 +51,7 @@ class Wishes:
     Args:
         left: seconds for planning and training; ignored where `steps` is given.
         spent: seconds of the budget that are gone already.
-        net, batch: True where the user has chosen it.
+        net, batch, looks: True where the user has chosen it.
         precision: "auto", "float32" or "bfloat16".     dry: stop after the plan.
     """
 
@@ -61,6 +62,7 @@ class Wishes:
     batch: bool
     precision: str
     dry: bool = False
+    looks: bool = False
 
 
 @dataclass
@@ -162,7 +164,9 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     config = trials.config(size)
     train = config.train.model_copy(update=_train(wishes, cost, planning + closing))
     config = config.model_copy(update={"train": train})
+    config, watched = _watched(config, prepared, cost, wishes)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes)
+    facts["looking"] = watched
     free, items = facts["available_bytes"], len(prepared.splits.train)
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)
@@ -210,6 +214,36 @@ def _train(wishes: Wishes, cost: Cost | None, gone: float) -> dict[str, Any]:
         "threads": cost.threads,
         "budget": round(left, 3),
     }
+
+
+def _watched(
+    config: Config, prepared: Prepared, cost: Cost | None, wishes: Wishes
+) -> tuple[Config, dict[str, Any]]:
+    """The configuration with as many looks as the run can bear, and what they will be."""
+    held = min(len(prepared.splits.train), len(prepared.splits.validation))
+    how = looking(config, held, asked=wishes.looks)
+    seconds = None if cost is None else how.share * config.train.steps * cost.seconds
+    if seconds is not None:
+        seconds += PICTURE * how.quality
+    steps = config.train.steps
+    if wishes.steps is None and cost is not None and seconds is not None:
+        steps = max(10, steps - int(seconds / cost.seconds))
+    train = config.train.model_copy(update={"steps": steps, "looks": how.count})
+    return config.model_copy(update={"train": train}), {
+        "said": how.said(),
+        "share": round(how.share, 4),
+        "seconds": None if seconds is None else round(seconds, 3),
+        "last": _last(how, cost, config),
+    }
+
+
+def _last(how: Looking, cost: Cost | None, config: Config) -> float:
+    """Seconds that the look at the end will take, before one was timed."""
+    if cost is None or how.count == 0:
+        return 0.0
+    work = how.share * config.train.steps * cost.seconds
+    alone = work / max(1, how.count, how.quality)
+    return round(alone + (PICTURE if how.every else 0.0), 3)
 
 
 def _reasons(config: Config, wishes: Wishes, why: str, size: Size) -> dict[str, str]:
@@ -282,16 +316,19 @@ def _predicted(
     training = None if cost is None else t.steps * cost.seconds
     if t.budget is not None:
         training = t.budget
+    longer: float = wanted.weights if t.snapshots else 0  # the second average
+    spare = memory.SPARE * wanted.weights  # what broken updates go back to, on the CPU
     now = memory.resident()
     arithmetic = now + wanted.training(t.batch)
     saved = now + memory.COPIES * wanted.weights + wanted.saving()
     inside: float | None = None
     if device.type != "cpu":
-        most, inside = float(now), wanted.training(t.batch) if cost is None else cost.peak
+        most = float(now + spare)
+        inside = longer + (wanted.training(t.batch) if cost is None else cost.peak)
     elif cost is None:
-        most = max(arithmetic, saved)
+        most = longer + spare + max(arithmetic, saved)
     else:
-        most = max(cost.peak, cost.held + wanted.saving())
+        most = longer + spare + max(cost.peak, cost.held + wanted.saving())
     return {
         "seconds": {
             "reading": round(wishes.spent, 2),

@@ -57,6 +57,7 @@ def rows(
             f"{config.solver['name']}, {config.sampling_steps} steps",
             "the recipe's; --steps of `unfog sample` changes it",
         ),
+        ("looks", facts["looking"]["said"], _looks(facts["looking"], config)),
         ("time", _time(seconds), _spent(seconds)),
         ("memory", _memory(facts), _free(facts)),
     ]
@@ -115,6 +116,16 @@ def _precision(tried: list[dict[str, Any]], what: str, numbers: int) -> str:
     if len(seen) > 1:
         return "measured: " + ", ".join(f"{k} {1000 * v:.3g} ms a step" for k, v in seen.items())
     return "not compared"
+
+
+def _looks(looking: dict[str, Any], config: Config) -> str:
+    if config.train.looks == 0:
+        return "the run is too short, or none were asked for"
+    took = "" if looking["seconds"] is None else f", about {span(looking['seconds'])}"
+    kept = ""
+    if config.train.snapshots:
+        kept = f"; {config.train.snapshots} snapshots of two averages are stored"
+    return f"{100 * looking['share']:.2g} % of the net's work{took}{kept}"
 
 
 def _time(seconds: dict[str, Any]) -> str:

@@ -8,12 +8,12 @@ import inspect
 import math
 import pathlib
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError
@@ -23,6 +23,7 @@ from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.kind import Kind
 from unfog.kinds.splits import Splits, split
+from unfog.kinds.table.cells import Table
 from unfog.maths.paths import Linear, paths
 from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
@@ -30,12 +31,18 @@ from unfog.maths.targets import targets
 from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
-from unfog.tasks.assemble import build_objective, build_sampling, build_schedule
-from unfog.tasks.config import Config, TrainConfig, complaint, override
+from unfog.tasks.assemble import (
+    build_objective,
+    build_sampling,
+    build_schedule,
+)
+from unfog.tasks.changes import augment_spec, augmented, crop_spec
+from unfog.tasks.config import Config, TrainConfig, override, resolved
+from unfog.tasks.few import grant
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
+from unfog.tasks.start import Start, adopt, shared_space
 
-AUGMENT = "augment"  # the condition that says how an item was augmented
 States = tuple[State, dict[str, Tensor]]
 
 
@@ -74,10 +81,12 @@ def prepare(
     device: str,
     items: Items | None = None,
     held: float = 0.1,
+    start: Start | None = None,
 ) -> Prepared:
     """Read, split, fit codec, conditions and space on the training part, and resolve the
     configuration. `items`, where given, are what reading the source gave; `held` is the share of
-    them that validates, and as much that tests.
+    them that validates, and as much that tests; `start` is a run whose net and space are taken,
+    where the user has not chosen others, and whose weights are to follow (`started`).
     """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
@@ -106,15 +115,21 @@ def prepare(
         source,
         reading,
     )
+    if start is not None:
+        free = [name for name, asked in (("lr", lr), ("batch", batch)) if asked is None]
+        adopt(content, start, settings, free)
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
-    if any(key.split(".")[0] in ("net", "space") for key in settings):
+    if start is None and any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
     content["fields"] = fields
+    content["reasons"] += grant(content, chosen.wishes, settings, room)
     _refuse(content, recipe)
     if not any(key.split(".")[0] == "space" for key in settings):
         _keep_grid(content)
-    space = _space(content["space"], codec, training, items.take(splits.validation), seed)
+    held_out = items.take(splits.validation)
+    changed = augmented(room, content["train"], seed)
+    space = _space(content, codec, training, held_out, changed, start)
     if not space.lossless and len(splits.validation):
         content["reasons"].append(
             f"the {content['space']['name']} space keeps {math.prod(space.shape)} numbers an item "
@@ -131,12 +146,10 @@ def prepare(
     target = _target(content)
     if target.parts > 1:
         described["out_channels"] = target.parts * content["shape"][0]
-    specs = cond.specs | _augment_spec(room, content["train"]["augment"], given)
+    specs = cond.specs | augment_spec(room, content["train"], given)
+    specs |= crop_spec(content, given)
     content["net"] = _net(content["net"], described, specs)
-    try:
-        config = Config.model_validate(content)
-    except ValidationError as error:
-        raise ArgumentError(f"the configuration does not fit: {complaint(error)}") from error
+    config = resolved(content)
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
@@ -287,17 +300,6 @@ def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
             )
 
 
-def _augment_spec(room: Kind, probability: Any, given: list[str]) -> dict[str, Any]:
-    """What the net must know to be told how an item was augmented; {} if none is."""
-    if probability == 0:
-        return {}
-    if room.augment is None:
-        raise ArgumentError(f"there is no augmentation for {room.name}s; leave train.augment at 0")
-    if AUGMENT in given:
-        raise ArgumentError(f"a column {AUGMENT!r} can't be given beside augmentation; rename it")
-    return {AUGMENT: {"type": "augment", "size": room.augment(probability).size}}
-
-
 def _net(
     content: dict[str, Any], described: dict[str, Any], specs: dict[str, Any]
 ) -> dict[str, Any]:
@@ -308,22 +310,35 @@ def _net(
     return {"name": content["name"], **net.options}
 
 
-def _space(content: dict[str, Any], codec: Any, training: Items, held: Items, seed: int) -> Any:
-    """The space, fitted on at most 20 000 training items; its error is measured on the validation
-    part.
+def _space(
+    content: dict[str, Any],
+    codec: Any,
+    training: Items,
+    held: Items,
+    changed: Callable[[Tensor], Tensor] | None,
+    start: Start | None,
+) -> Any:
+    """The space, fitted on at most 20 000 training items and, where they are augmented, copies of
+    them, or shared with the run to start from; its error is measured on the validation part.
     """
+    name, seed = content["space"]["name"], content["seed"]
     if getattr(codec, "fields", {}):
-        if content["name"] != "fields":
+        if name != "fields":
             raise ArgumentError(
-                f"space {content['name']!r} takes states of one tensor; this data has the fields "
+                f"space {name!r} takes states of one tensor; this data has the fields "
                 f"{', '.join(codec.fields)}: leave the space out"
             )
         return Fields()
-    options = {name: value for name, value in content.items() if name != "name"}
+    options = {key: value for key, value in content["space"].items() if key != "name"}
     options.setdefault("seed", seed)
     shown = codec.encode(_some(training, seed).data)
     held_out = codec.encode(_some(held, seed).data) if len(held) else None
-    return spaces.fit(content["name"], shown, held_out=held_out, **options)
+    shown = shown if changed is None else changed(shown)
+    if start is not None:
+        shared = shared_space(start, content, shown, held_out)
+        if shared is not None:
+            return shared
+    return spaces.fit(name, shown, held_out=held_out, **options)
 
 
 def _some(items: Items, seed: int, most: int = 20_000) -> Items:
@@ -345,9 +360,15 @@ def encoded(items: Items, splits: Splits, borders: Borders, part: str = "train")
     their conditions.
 
     Args:
-        part: train, validation or test; it must not be empty.
+        part: train, validation or test; it must not be empty. Rows with a level that the training
+            part lacks have no state, and are left out of the others.
     """
-    chosen = items.take(getattr(splits, part))
+    places = getattr(splits, part)
+    if part != "train" and isinstance(items.data, Table):  # a level may occur there alone
+        places = places[borders.codec.known_rows(items.data[places])]
+        if len(places) == 0:
+            raise DataError(f"every row of the {part} part has a level that training lacks")
+    chosen = items.take(places)
     # rows of a table are small, and equal rows get different draws when they are encoded together
     slab = len(chosen) if getattr(borders.codec, "fields", {}) else 1024
     parts = [

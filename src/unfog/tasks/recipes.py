@@ -17,6 +17,7 @@ class Recipe:
     Attributes:
         net, space: instead of the kind's own, where the recipe is about them; None = the kind's.
         train: settings of the training that the recipe changes, such as {"lr": 1e-3}.
+        wishes: dotted settings that are taken where kind, net and space have them; see `grant`.
         reflow: shares of a run that straightens its own paths, see `unfog.tasks.reflow`.
     """
 
@@ -33,6 +34,7 @@ class Recipe:
     net: dict[str, Any] | None = None
     space: dict[str, Any] | None = None
     train: dict[str, Any] = field(default_factory=dict)
+    wishes: dict[str, Any] = field(default_factory=dict)
     reflow: dict[str, Any] | None = None
 
     def over(self, offered: dict[str, Any]) -> dict[str, Any]:
@@ -42,6 +44,7 @@ class Recipe:
             offered: what the kind's `defaults` return.
         """
         content = asdict(self)
+        del content["wishes"]  # granted one by one
         for part in ("net", "space"):
             content[part] = offered[part] if content[part] is None else content[part]
         content["train"] = {"batch": offered["batch"], "lr": offered["lr"], **self.train}
@@ -203,5 +206,30 @@ recipes.add(
         net={"name": "dit", "patch": None, "width": 128, "depth": 4},
         space={"name": "identity"},
         train={"lr": 1e-3, "weight_decay": 0.0},
+    )
+)
+recipes.add(
+    "few",
+    aliases=("few_shot", "low_data"),
+    reference="Karras et al. 2022, EDM, appendix F.2 (augmentation that the net is told of); "
+    "Srivastava et al. 2014 (dropout); Wang et al. 2023, Patch Diffusion (train.crop)",
+    summary="for tens to hundreds of items: the default's flow, with augmentation that the net is "
+    "told of, so that samples show none, and dropout",
+)(
+    Recipe(
+        path={"name": "linear"},
+        target={"name": "velocity"},
+        times={"name": "logit_normal"},
+        grid={"name": "angle"},
+        solver={"name": "multistep"},
+        sampling_steps=20,
+        weight={"name": "unit"},
+        schedule={"name": "cosine"},
+        train={"batch": 128},  # items are drawn again within a batch, each augmented otherwise
+        wishes={
+            "train.augment": 0.5,
+            "train.augmentations": ["mirror", "brightness", "contrast"],
+            "net.dropout": 0.1,
+        },
     )
 )

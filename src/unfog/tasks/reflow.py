@@ -67,7 +67,7 @@ def reflow(
             "recipe rectified trains in one process: leave --nproc out, or train flow with it"
         )
     plan = config.reflow or ReflowConfig()
-    if plan.after is not None:
+    if plan.after is not None and (folder / files.MANIFEST).exists():
         return load(folder, device=str(device))  # finished before
     first = _first(folder / "first", prepared, plan, device, resume, show, quiet, begun)
     drawn, facts = _pairs(folder / "pairs", prepared, first, plan, show)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from unfog.errors import ArgumentError, ResourceError, RunError
+from unfog.failpoints import at
 from unfog.kinds import kinds
 from unfog.kinds.given import GivenCodec
 from unfog.kinds.splits import Splits
@@ -16,7 +17,10 @@ from unfog.model import files
 from unfog.model.spaces import build as build_space
 from unfog.model.spaces.fields import Fields
 from unfog.tasks.config import Config, parse
+from unfog.tasks.lock import NAME
 
+STARTED = ("splits.json", "codec.json", "codec.safetensors")
+"""Written at a run's start, before config.json."""
 READ = ("config.json", "model.safetensors", "codec.json", "codec.safetensors", "splits.json")
 
 
@@ -35,7 +39,7 @@ def claim(folder: pathlib.Path, *, resume: bool = False, overwrite: bool = False
         raise ArgumentError("--resume and --overwrite exclude each other; choose one")
     if folder.exists() and not folder.is_dir():
         raise ArgumentError(f"{folder} is a file; name a folder for the run")
-    held = folder.is_dir() and any(folder.iterdir())
+    held = folder.is_dir() and not all(_leftover(entry) for entry in folder.iterdir())
     if resume:
         if not (folder / "config.json").exists():
             raise ArgumentError(
@@ -61,9 +65,17 @@ def claim(folder: pathlib.Path, *, resume: bool = False, overwrite: bool = False
         ) from error
 
 
+def _leftover(entry: pathlib.Path) -> bool:
+    """Whether this is what a crash at a run's very start leaves; config.json comes after it."""
+    begun = entry.parent / "config.json"
+    lost = entry.name in STARTED and not begun.exists()
+    return lost or entry.name == NAME or (entry.name.startswith(".") and entry.suffix == ".tmp")
+
+
 def clear(folder: pathlib.Path) -> None:
-    """Empty a run folder that --overwrite names."""
-    for entry in folder.iterdir():
+    """Empty a run folder that --overwrite names; what tells that it is one goes last."""
+    entries = [entry for entry in folder.iterdir() if entry.name != NAME]
+    for entry in sorted(entries, key=lambda entry: entry.name == "config.json"):
         shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
 
@@ -80,6 +92,7 @@ def room(folder: pathlib.Path, needed: int) -> None:
 def write_borders(folder: pathlib.Path, config: Config, borders: Borders, splits: Splits) -> None:
     """Write all but the weights, at the start of a run."""
     files.write_json(folder / "splits.json", splits.to_json())
+    at("fit.founded")
     files.write_json(
         folder / "codec.json",
         {
@@ -100,13 +113,16 @@ def read_borders(folder: pathlib.Path, config: Config) -> Borders:
     content = files.read_json(folder / "codec.json")
     tensors = files.read_tensors(folder / "codec.safetensors")
     try:
+        for part in ("codec", "given", "space"):
+            if not isinstance(content[part], dict):
+                raise ValueError(f"{part} is {content[part]!r}")
         codec = kinds[config.kind].codec.from_json(content["codec"], _under("codec.", tensors))
         given = GivenCodec.from_json(content["given"])
         if content["space"].get("name") == "fields":
             space: Any = Fields.from_config(content["space"], {})
         else:
             space = build_space(content["space"], _under("space.", tensors))
-    except (KeyError, TypeError, ValueError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise RunError(f"{folder / 'codec.json'} does not fit this version ({error})") from error
     return Borders(codec, given, space)
 
@@ -130,6 +146,14 @@ def read_config(folder: pathlib.Path) -> Config:
             )
         raise RunError(f"{folder} has no config.json, so it is not a run folder")
     return parse(files.read_json(folder / "config.json"), str(folder / "config.json"))
+
+
+def check_borders(folder: pathlib.Path) -> None:
+    """Raises RunError where a finished run's codec or splits were altered, so that going on with it
+    does not sign them anew. A run that was not finished has no manifest to compare with.
+    """
+    if (folder / files.MANIFEST).exists():
+        files.check_manifest(folder, only=("codec.json", "codec.safetensors", "splits.json"))
 
 
 def check(folder: pathlib.Path) -> None:

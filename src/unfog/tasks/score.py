@@ -179,10 +179,12 @@ def score(
 
 def _read(model: Trained, source: Any) -> Items:
     config = model.config
-    one = {"least": 1} if config.kind == "table" else {}
-    fresh = kinds[config.kind].read(
-        source, given=config.given or None, **{**config.data.reading, **one}
-    )
+    reading = dict(config.data.reading)
+    if config.kind == "table":  # its columns are checked, and named, by the codec
+        reading["least"] = 1
+    else:
+        reading["given"] = config.given or None
+    fresh = kinds[config.kind].read(source, **reading)
     if config.kind == "table":
         return replace(fresh, data=model.borders.codec.check(fresh.data))
     return fresh

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from unfog.errors import ArgumentError, DataError, ResourceError, RunError, UnfogError
+from unfog.failpoints import at
 from unfog.model import files
 from unfog.tasks.generate import generate, shard_rows
+from unfog.tasks.lock import Taken, only
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
@@ -62,6 +64,8 @@ def draw_shard(
     grid: str | None = None,
     eta: float | None = None,
     corrector: str | None = None,
+    reveal: str | None = None,
+    tol: float | None = None,
     seed: int = 0,
     batch: int | None = None,
     show: bool | None = None,
@@ -86,6 +90,7 @@ def draw_shard(
         "grid": grid,
         "eta": eta,
         "corrector": corrector,
+        **{name: value for name, value in (("reveal", reveal), ("tol", tol)) if value is not None},
         "seed": seed,
         "batch": batch,
     }
@@ -161,30 +166,15 @@ def _agree(home: pathlib.Path, request: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def _only(path: pathlib.Path, name: str) -> Iterator[None]:
     """Be the only worker at a shard of this folder. The lock dies with its holder."""
-    try:
-        import fcntl
-    except ImportError:  # not here on Windows: there the last rename decides
-        yield
-        return
-    with path.open("a+") as file:
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            file.seek(0)
+            stack.enter_context(only(path))
+        except Taken as error:
             raise Busy(
-                f"{name} is being drawn by {file.read().strip() or 'another worker'}; leave it to "
-                "that one, or try again when it has ended"
+                f"{name} is being drawn by {error}; leave it to that one, or try again when it has "
+                "ended"
             ) from error
-        except OSError:  # a file system without locks: there the last rename decides
-            yield
-            return
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}")
-        file.flush()
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield
 
 
 def _write(samples: Any, draft: pathlib.Path, rows: range) -> None:
@@ -211,6 +201,7 @@ def _commit(draft: pathlib.Path, folder: pathlib.Path, facts: dict[str, Any]) ->
         files.write_json(draft / FACTS, content)
         for path in [p for p in draft.rglob("*") if p.is_dir()] + [draft]:
             files.sync_folder(path)
+        at("shard.after_tmp")
         with contextlib.suppress(FileExistsError):  # another worker won; its bytes are the same
             draft.rename(folder)
     except OSError as error:
@@ -221,6 +212,7 @@ def _commit(draft: pathlib.Path, folder: pathlib.Path, facts: dict[str, Any]) ->
             "there is room"
         ) from error
     files.sync_folder(folder.parent)
+    at("shard.after_rename")
 
 
 def _found(folder: pathlib.Path) -> Shard:

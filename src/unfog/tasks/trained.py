@@ -79,11 +79,25 @@ class Trained:
 
         return score(self, source, **choices)
 
+    def doctor(self, source: Any = None) -> Any:
+        """Name the run's faults and their fixes; see `unfog.tasks.doctor.diagnose`."""
+        from unfog.tasks.doctor import diagnose
+
+        return diagnose(self, source)
+
     def report(self, out: str | pathlib.Path | None = None, **choices: Any) -> pathlib.Path:
         """Write one self-contained HTML file; see `unfog.tasks.report.report`."""
         from unfog.tasks.report import report
 
         return report(self, out, **choices)
+
+    def averaged(self, length: float) -> Trained:
+        """This model with its weights averaged over another length, from stored averages; see
+        `unfog.tasks.posthoc`.
+        """
+        from unfog.tasks.posthoc import averaged
+
+        return averaged(self, length)
 
     def save(self, out: str | pathlib.Path) -> pathlib.Path:
         """Copy the run folder to `out`, checkpoints left behind."""

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from unfog.errors import DataError
 from unfog.maths.randomness import BatchRng, Rng, mix
+from unfog.train.crops import Crops
 from unfog.train.share import Share
 
 
@@ -43,6 +44,7 @@ class Batches:
         augment: (states, conditions, rng) -> the same changed; rng depends on (seed, number) only.
         source: (B,) item numbers -> the noise that belongs to these items; None = it is drawn.
         known: (states, rng) -> which entries are known; rng as for `augment`.
+        crops: cuts whole batches to one size, after `augment`.
     """
 
     count: int
@@ -52,6 +54,7 @@ class Batches:
     augment: Callable[[Any, dict[str, Tensor], Rng], tuple[Any, dict[str, Tensor]]] | None = None
     source: Callable[[np.ndarray], Any] | None = None
     known: Callable[[Any, Rng], Any] | None = None
+    crops: Crops | None = None
 
     def __post_init__(self) -> None:
         if self.count < 1 or self.size < 1:
@@ -77,6 +80,8 @@ class Batches:
             if self.augment is not None:
                 rng: Rng = BatchRng(self.seed, 29, number)
                 x, cond = self.augment(x, cond, rng if share is None else share.rng(rng))
+            if self.crops is not None:
+                x, cond = self.crops(x, cond, BatchRng(self.seed, 41, number), share)
             keep = None
             if self.known is not None:
                 stream: Rng = BatchRng(self.seed, 31, number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,17 +10,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from unfog.errors import UnfogError
+from unfog.errors import out_of_memory
+from unfog.failpoints import at
 from unfog.maths.randomness import BatchRng
 from unfog.maths.states import lead
 from unfog.maths.times import Times
 from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
+from unfog.nets.units import dropping
 from unfog.train.batches import Batches, to_device
 from unfog.train.dist import ALONE, World
 from unfog.train.importance import Importance, weighted
 from unfog.train.parallel import norm_of, synchronised
+from unfog.train.pieces import Pieces, backward
+from unfog.train.rescue import Diverged, Rescue
 from unfog.train.schedule import Horizon, Schedule
 from unfog.train.share import Share
 
@@ -27,16 +32,21 @@ if TYPE_CHECKING:
     from unfog.maths.couplings import Coupling
 
 
-class Diverged(UnfogError):
-    """The loss or its gradient stayed infinite or not a number, update after update."""
+__all__ = ["Diverged", "Losses", "Objective", "Progress", "train"]
 
-    exit_code = 3
+UNITS = 37
+"""The stream, beside an update's own, that drops a net's units."""
 
 
 @dataclass(frozen=True)
 class Progress:
     """What one update did, in all processes together. `loss` is 0-d, `losses` and `times` are (B,);
     all detached.
+
+    Attributes:
+        skipped, halvings: updates left out, and halvings of the step size, in the whole run.
+        micro: rows in a piece of the batch; None = all at once.
+        said: sentences on what went wrong and was mended in this update.
     """
 
     step: int
@@ -46,6 +56,9 @@ class Progress:
     rate: float
     gradient: float
     skipped: int
+    halvings: int = 0
+    micro: int | None = None
+    said: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -79,72 +92,94 @@ def train(
     world: World = ALONE,
     patience: int = 20,
     memory: Importance | None = None,
+    rescue: Rescue | None = None,
+    micro: int | None = None,
 ) -> Iterator[Progress]:
     """Update the model from step `start` to the horizon; noise depends on (seed, step) only.
 
     A loss or gradient that is not finite leaves weights and average untouched and is counted.
-    Several processes share each batch, and what they do is what one would do with all of it.
+    Several processes share each batch, and what they do is what one would do with all of it. If
+    memory runs out, the same update is made in smaller pieces.
 
     Args:
         horizon: the number of the last update; the caller may move it between updates.
         clip: the gradient's norm is cut to this.     patience: so many broken updates in a row are
             an error.
         memory: of losses, for times that follow them; updated in place.
-    Raises: Diverged after `patience` broken updates in a row.
+        rescue: goes back where the loss stays broken; updated in place. None = Diverged then.
+        micro: rows of a batch that are computed at once, at most; None = all of them.
+    Raises: Diverged after `patience` broken updates in a row, or what `rescue` allows;
+        ResourceError where memory does not hold one item.
     """
     device = next(model.parameters()).device
     parameters = [p for p in model.parameters() if p.requires_grad]
     base = [group["lr"] for group in optimiser.param_groups]
-    skipped = broken = 0
     model.train()
     share = world.share(batches.size)
+    pieces = Pieces(share, world.size, micro)
     losses_of = synchronised(Losses(model), world)
-    taken = share if objective.coupling is None else None  # pairs are chosen in the whole batch
-    for step, batch in enumerate(batches.since(start, taken), start):
+    trial = rescue is None
+    if rescue is None:
+        rescue = Rescue(model, ema, optimiser, memory, patience=patience, tries=0)
+    rescue.begin(start)
+    paired = objective.coupling is not None  # pairs are chosen in the whole batch
+    for step, batch in enumerate(batches.since(start, None if paired else share), start):
         if step >= horizon.steps:
             break
-        factor = schedule.factor(step, horizon.steps)
-        for group, rate in zip(optimiser.param_groups, base, strict=True):
-            group["lr"] = rate * factor
-        x, cond = to_device(batch.x, device), to_device(batch.cond, device)
+        spoil = not trial and at("train.step", step + 1)
+        rate = base[0] * schedule.factor(step, horizon.steps) * rescue.factor
+        for group, whole in zip(optimiser.param_groups, base, strict=True):
+            group["lr"] = rate * (whole / base[0])
         drawn, asked = None, objective
         if memory is not None:
             drawn = memory.times()
             asked = replace(objective, times=drawn, weight=weighted(objective.weight, drawn))
-        z = None if batch.z is None else to_device(batch.z, device)
-        keep = None if batch.keep is None else to_device(batch.keep, device)
-        losses, times = losses_of(x, cond, BatchRng(seed, 0, step), share, asked, z, keep)
-        optimiser.zero_grad(set_to_none=True)
-        # gradients are averaged over processes, so each weighs by its share of the batch
-        (losses.mean() * (len(losses) * world.size / share.total)).backward()
+        given = (batch.x, batch.cond, batch.z, batch.keep)
+        inputs = [None if v is None else to_device(v, device) for v in given]
+        said: list[str] = []
+        found = None
+        while found is None:
+            optimiser.zero_grad(set_to_none=True)
+            try:
+                found = backward(
+                    losses_of,
+                    inputs,
+                    pieces,
+                    functools.partial(BatchRng, seed, 0, step),
+                    asked,
+                    paired=paired,
+                    spoil=spoil,
+                )
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error):
+                    raise
+            if found is None:  # outside the handler, which keeps everything alive that was computed
+                said.append(f"step {step + 1}: {pieces.halve()}")
         norm = norm_of(nn.utils.clip_grad_norm_(parameters, clip))
-        (losses, times), norm = world.gather(share, torch.stack([losses.detach(), times]), norm)
+        (losses, times), norm = world.gather(share, torch.stack(found), norm)
         loss = losses.mean()
-        if bool(torch.isfinite(norm) & torch.isfinite(loss)):
-            broken = 0
+        finite = bool(torch.isfinite(norm) & torch.isfinite(loss))
+        if finite:
             optimiser.step()
             if ema is not None:
                 ema.update(model, step + 1)
             if memory is not None and drawn is not None:
                 memory.update(drawn, times, losses)
-        else:
-            skipped, broken = skipped + 1, broken + 1
-            if broken >= patience:
-                raise Diverged(
-                    f"the loss was not finite for {patience} updates in a row, at step {step}; "
-                    f"lower --lr (now {base[0]:g}), or use --precision float32"
-                )
+        back = rescue.judge(step + 1, float(loss), finite=finite, items=share.total)
         yield Progress(
             step=step + 1,
             loss=loss,
             losses=losses,
             times=times,
-            rate=base[0] * factor,
+            rate=rate,
             gradient=float(norm),
-            skipped=skipped,
+            skipped=rescue.skipped,
+            halvings=rescue.halvings,
+            micro=pieces.micro,
+            said=(*said, back) if back else tuple(said),
         )
-    for group, rate in zip(optimiser.param_groups, base, strict=True):
-        group["lr"] = rate
+    for group, whole in zip(optimiser.param_groups, base, strict=True):
+        group["lr"] = whole
 
 
 class Losses(nn.Module):
@@ -185,12 +220,13 @@ class Losses(nn.Module):
             )
             mine = share.of(draw.T).T
             cond = dropout(cond, conditions.given, objective.dropout, mine)
-        return model.loss(
-            x,
-            cond or None,
-            times=share.times(objective.times),
-            weight=objective.weight,
-            rng=share.rng(rng),
-            z=z,
-            keep=keep,
-        )
+        with dropping(model.net, share.rng(rng.at(UNITS))):
+            return model.loss(
+                x,
+                cond or None,
+                times=share.times(objective.times),
+                weight=objective.weight,
+                rng=share.rng(rng),
+                z=z,
+                keep=keep,
+            )

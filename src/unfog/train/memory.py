@@ -17,6 +17,8 @@ EVERY = 0.002
 """Seconds between two looks of `Watch`."""
 COPIES = 5
 """Of the weights, while training: themselves, their gradient, their average, Adam's two moments."""
+SPARE = 4
+"""Copies that `Rescue` keeps on the CPU: the weights, their average, Adam's two moments."""
 SAVING = 4
 """Copies of the weights that writing Adam's moments takes on top: each moment as bytes, twice."""
 

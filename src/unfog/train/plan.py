@@ -155,6 +155,7 @@ class Pace:
     Args:
         seconds: the time there is, counted from `begun`.     tolerance: smaller misses are left
             alone, so that on a quiet machine nothing moves.
+        aside: seconds that went into anything but updates.     ahead: such seconds still to come.
     """
 
     horizon: Horizon
@@ -163,6 +164,8 @@ class Pace:
     start: int
     tolerance: float = 0.02
     checked: float = 0.0
+    aside: float = 0.0
+    ahead: float = 0.0
 
     def check(self, step: int, now: float) -> bool:
         """Look at the clock now and then; True if the horizon was moved."""
@@ -171,8 +174,9 @@ class Pace:
         if step - self.start < 5 or share < self.checked + wait or step >= self.horizon.steps:
             return False
         self.checked = share
-        each = (now - self.begun) / (step - self.start)
-        fitting = step + max(1, int((self.begun + self.seconds - now) / each))
+        each = (now - self.begun - self.aside) / (step - self.start)
+        left = self.begun + self.seconds - self.ahead - now
+        fitting = step + max(1, int(left / each))
         if abs(fitting - self.horizon.steps) <= self.tolerance * (self.horizon.steps - self.start):
             return False
         self.horizon.steps = fitting

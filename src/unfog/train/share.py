@@ -26,8 +26,16 @@ class Share:
     total: int
 
     @property
+    def rows(self) -> int:
+        return self.stop - self.start
+
+    @property
     def whole(self) -> bool:
-        return self.stop - self.start == self.total
+        return self.rows == self.total
+
+    def within(self, outer: Share) -> Share:
+        """These rows, counted among those of `outer`, which has them all."""
+        return Share(self.start - outer.start, self.stop - outer.start, outer.rows)
 
     def of(self, values: Any) -> Any:
         """These rows of a tensor, an array, a state, or a dict of conditions."""

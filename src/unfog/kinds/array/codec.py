@@ -98,11 +98,11 @@ class ArrayCodec:
         out.
         """
         count = self._grid[0]
-        none = np.zeros((count, 1), bool) if self.gone is None else self.gone.reshape(count, -1)
-        lost = [bool(row.all()) for row in none]
-        turned = [angle for angle in self.angles if not lost[angle.channel]]
-        circle = {angle.channel for angle in self.angles}
-        plain = [c for c in range(count) if c not in circle and not lost[c]]
+        gone = None if self.gone is None else self.gone.reshape(count, -1).all(1)
+        lost = set() if gone is None else set(np.flatnonzero(gone).tolist())
+        turned = [angle for angle in self.angles if angle.channel not in lost]
+        left_out = lost | {angle.channel for angle in self.angles}
+        plain = [c for c in range(count) if c not in left_out]
         return plain, turned
 
     @property
@@ -251,6 +251,7 @@ def _check(codec: ArrayCodec) -> None:
     channels: Sequence[int] = [*codec.missing, *(angle.channel for angle in codec.angles)]
     if (
         not count
+        or (codec.gone is None and count > max(1, len(codec.standard.mean.reshape(-1))))
         or not all(0 <= c < count for c in channels)
         or not all(angle.unit in PERIODS for angle in codec.angles)
         or (codec.gone is not None and codec.gone.shape != codec._grid)

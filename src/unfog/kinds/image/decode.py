@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from dataclasses import dataclass
 from typing import IO, Any
@@ -244,10 +245,12 @@ def _opened(file: IO[bytes], max_pixels: int) -> Any:
     )
 
     def opened() -> Any:
-        with warnings.catch_warnings():
-            # Pillow's own bound warns at 89 and fails at 179 megapixels; ours is checked below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
             return Image.open(file, formats=FORMATS)
+        except Image.DecompressionBombError as error:  # from 179 megapixels on; ours is below
+            count = re.search(r"\d+", str(error))
+            many = f"{count[0]} pixels" if count else "too many pixels"
+            raise Refused(f"{many}, more than the limit of {max_pixels}") from error
 
     image = _guard(opened)
     width, height = image.size
@@ -265,7 +268,9 @@ def _guard(work: Any) -> Any:
     from PIL import UnidentifiedImageError
 
     try:
-        return work()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what Pillow only warns of is checked or mended here
+            return work()
     except Refused:
         raise
     except UnidentifiedImageError as error:

@@ -108,7 +108,8 @@ class Zip:
     def open(self, name: str) -> IO[bytes]:
         try:
             with self.archive.open(self.infos[name]) as file:
-                return io.BytesIO(file.read())
+                # asked for all, zipfile would unpack whatever there is before it looks at the size
+                return io.BytesIO(file.read(self.infos[name].file_size))
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise OSError(f"damaged in the archive: {error}") from error
 

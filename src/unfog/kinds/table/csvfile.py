@@ -19,6 +19,8 @@ from unfog.kinds.npy import CHUNK, check_memory
 DELIMITERS = (",", ";", "\t", "|")
 SPOKEN = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 SNIFFED = 2**16  # characters at the start of a file that the delimiter is guessed from
+RATIO = 200  # most that a packed file may grow by …
+FREELY = 2**26  # … beyond so many bytes
 HEAVIER = 6  # a parsed table takes about this many times its file
 
 
@@ -86,6 +88,11 @@ def _bytes(path: Path) -> bytes:
             while piece := file.read(CHUNK):
                 pieces.append(piece)
                 total += len(piece)
+                if total > FREELY and total > RATIO * size:
+                    raise DataError(
+                        f"{path}: unpacks to more than {RATIO} times its size, which marks a "
+                        "decompression bomb; unpack it yourself if it is what you meant"
+                    )
                 check_memory(HEAVIER * total, str(path))
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 
 import numpy as np
@@ -30,17 +31,16 @@ def aligned(table: Table, dtypes: Mapping[str, np.dtype]) -> Table:
     lacking = [name for name in dtypes if name not in table.columns]
     if lacking:
         raise DataError(
-            f"the table lacks the column {lacking[0]!r}"
-            + (f" and {len(lacking) - 1} more" if len(lacking) > 1 else "")
-            + f", which the model was fitted on; it has {_some(table.names)}: add it (empty cells "
-            "if it is unknown and had missing cells in training)"
+            f"the table lacks the column{'s' * (len(lacking) > 1)} {_some(lacking)}, which the "
+            f"model was fitted on{_renamed(lacking, table.names, dtypes)}; it has "
+            f"{_some(table.names)}: add what is lacking (empty cells if it is unknown "
+            "and had missing cells in training)"
         )
     extra = [name for name in table.names if name not in dtypes]
     if extra:
         raise DataError(
-            f"the table has the column {extra[0]!r}"
-            + (f" and {len(extra) - 1} more" if len(extra) > 1 else "")
-            + ", which the model was not fitted on; leave it out, or fit again with it"
+            f"the table has the column{'s' * (len(extra) > 1)} {_some(extra)}, which the model was "
+            "not fitted on; leave out what is new, or fit again with it"
         )
     return Table({name: _typed(name, table.columns[name], dt) for name, dt in dtypes.items()})
 
@@ -53,8 +53,8 @@ def finite(name: str, cells: Cells) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise DataError(
-            f"column {name!r} holds {cells.values[row]} in row {row}; numbers must be finite: "
-            "correct it, or empty the cell to mark it missing"
+            f"column {name!r} holds {cells.values[row]} in row {row + 1}, counted from 1; numbers "
+            "must be finite: correct it, or empty the cell to mark it missing"
         )
 
 
@@ -75,15 +75,38 @@ def _typed(name: str, cells: Cells, dtype: np.dtype) -> Cells:
             return Cells(values.astype(np.int64), cells.present)
         row = int(np.flatnonzero(odd)[0])
         raise DataError(
-            f"column {name!r} holds {values[row]} in row {row}, and held whole numbers in "
-            "training; "
-            "correct it, or fit again"
+            f"column {name!r} holds {values[row]} in row {row + 1}, counted from 1, and held whole "
+            "numbers in training; correct it, or fit again"
         )
     found = WORDS.get(kinds[0], cells.values.dtype.name)
+    if kinds[0] == "O":
+        row = _stranger(cells, dtype)
+        raise DataError(
+            f"column {name!r} holds {cells.values[row]!r:.80} in row {row + 1}, counted from 1, "
+            f"and held {WORDS[kinds[1]]} in training; correct or empty the cell, or fit again"
+        )
     raise DataError(
         f"column {name!r} holds {found}, and held {WORDS[kinds[1]]} in training; convert the "
         "column, or fit again"
     )
+
+
+def _stranger(cells: Cells, dtype: np.dtype) -> int:
+    """The first row whose text can't be of this type; the first with any text where all can."""
+    there = np.flatnonzero(cells.present)
+    for row in there.tolist():
+        try:
+            np.datetime64(cells.values[row]) if dtype.kind == "M" else float(cells.values[row])
+        except ValueError:
+            return int(row)
+    return int(there[0])
+
+
+def _renamed(lacking: list[str], names: list[str], dtypes: Mapping[str, np.dtype]) -> str:
+    """Which unknown column may be the first that is lacking."""
+    fresh = {name.casefold(): name for name in names if name not in dtypes}
+    near = difflib.get_close_matches(lacking[0].casefold(), fresh, n=1, cutoff=0.7)
+    return f" (is {fresh[near[0]]!r} meant for {lacking[0]!r}?)" if near else ""
 
 
 def _some(names: list[str]) -> str:

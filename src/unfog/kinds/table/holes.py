@@ -56,7 +56,7 @@ def find_holes(codec: TableCodec, table: Table, unknown: str = "refuse") -> dict
                 shown = ", ".join(repr(level) for level in levels[:8])
                 raise DataError(
                     f"column {name!r} holds {cells.values[row : row + 1].tolist()[0]!r} in row "
-                    f"{row}, which training did not have; known are {shown}"
+                    f"{row + 1}, counted from 1, which training did not have; known are {shown}"
                     f"{', …' if len(levels) > 8 else ''}: correct it, or draw a known one in its "
                     "place with --unknown as-missing"
                 )

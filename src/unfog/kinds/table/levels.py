@@ -84,7 +84,8 @@ class Levels:
             fix = "--unknown as-missing" if self.missing else "correct or leave out the row"
             shown = cells.values[row : row + 1].tolist()[0]
             raise DataError(
-                f"column {name!r} holds {shown!r} in row {row}, which training did not have; "
+                f"column {name!r} holds {shown!r} in row {row + 1}, counted from 1, which training "
+                f"did not have; "
                 f"known are {self._some()}: {fix}"
             )
         return codes
@@ -144,8 +145,8 @@ def never_missing(name: str, cells: Cells) -> DataError:
     """The error for a missing cell in a column that had none in training."""
     row = int(np.flatnonzero(~cells.present)[0])
     return DataError(
-        f"column {name!r} is missing in row {row}, and was never missing in training; fill it, "
-        "leave the row out, or fit on data with missing cells"
+        f"column {name!r} is missing in row {row + 1}, counted from 1, and was never missing in "
+        "training; fill it, leave the row out, or fit on data with missing cells"
     )
 
 

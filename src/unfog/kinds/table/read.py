@@ -129,7 +129,8 @@ def _file(
 ) -> tuple[dict[str, Column], list[str]]:
     """The columns of a file, and notes; its type goes into `origin`."""
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
+        there = "is a device or a pipe" if path.exists() else "is not there"
+        what = "is a folder" if path.is_dir() else there
         raise DataError(f"{path}: {what}; give a .csv, .tsv or .parquet file")
     if PARQUET.search(path.name):
         origin["type"] = "parquet"

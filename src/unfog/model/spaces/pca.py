@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from unfog.errors import ArgumentError, DataError
+from unfog.errors import ArgumentError, DataError, ShapeError
 from unfog.maths.randomness import BatchRng
 from unfog.model.spaces.space import Space, parted, spaces
 
@@ -76,6 +76,34 @@ class Principal(Space):
             gain=values.pow(-power / 2).float(),
         )
         return space.measured(spread, held_out, std)
+
+    def extended(self, x: Tensor, *, explained: float = 0.99, components: int = 256) -> Principal:
+        """This space's directions as they are, then those of what they miss of other data.
+
+        A net that reads and writes the first ones means the same by them as before.
+
+        Args:
+            x: (N, *D) the other data.     explained: share of x's variance to keep in the end.
+            components: how many directions are added at the most.
+        """
+        if tuple(x.shape[1:]) != self.data_shape:
+            raise ShapeError(f"x has items of {tuple(x.shape[1:])}, the space {self.data_shape}")
+        flat = x.flatten(1).float()
+        gone = flat - self.synthesise(self.analyse(x.float())).flatten(1)
+        total = (flat - flat.mean(0)).square().sum().item() / len(flat)
+        values, vectors = _variances(gone, len(gone))  # about zero: an offset is missed as well
+        left = values.sum() - values.cumsum(0)
+        wanted = (1 - explained) * total
+        count = 0 if float(values.sum()) <= wanted else int((left > wanted).sum()) + 1
+        count = min(count, components, int((values > FLAT * total).sum()))
+        if not count:
+            return self
+        return replace(
+            self,
+            shape=(self.shape[0] + count,),
+            basis=torch.cat([self.basis, _directions(gone, vectors[:, :count]).to(self.basis)]),
+            gain=torch.cat([self.gain, values[:count].pow(-self.power / 2).to(self.gain)]),
+        )
 
     @property
     def orthogonal(self) -> bool:

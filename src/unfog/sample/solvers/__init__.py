@@ -32,4 +32,15 @@ class Solver(Protocol):
         ...
 
 
-from unfog.sample.solvers import euler, heun, multistep  # noqa: E402, F401  (they enter the registry)
+from unfog.sample.solvers import (  # noqa: E402, F401  (they enter the registry)
+    adams_bashforth,
+    dormand_prince,
+    euler,
+    heun,
+    midpoint,
+    multistep,
+    multistep_sde,
+    rk4,
+    threestep,
+    unipc,
+)

@@ -17,7 +17,7 @@ from unfog.sample.solvers.reach import reach
 
 @solvers.add(
     "multistep",
-    aliases=("dpmpp_2m", "dpmsolver++", "adams_bashforth"),
+    aliases=("dpmpp_2m", "dpmsolver++"),
     reference="Lu et al. 2022, DPM-Solver++, alg. 2; linear in cos(atan2(sigma, alpha)), not in "
     "log-SNR",
 )

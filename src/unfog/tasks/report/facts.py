@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from unfog.errors import UnfogError
+from unfog.errors import DataError, UnfogError
 from unfog.kinds.items import Items
 from unfog.kinds.splits import PARTS
 from unfog.maths.states import each
 from unfog.model import files
+from unfog.tasks.doctor import FILE as DOCTOR
+from unfog.tasks.doctor import diagnose
 from unfog.tasks.evaluate import FILE, evaluate, training_data
 from unfog.tasks.looks import seen
 from unfog.tasks.prepare import encoded
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 LEVELS = 10
 MOST = 256
-DOCTOR = "doctor.json"
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Facts:
     Attributes:
         judged: what `evaluate` wrote.     log: lines of metrics.jsonl.
         clock, heldout: lines of looks.jsonl, [] where nobody looked.
-        findings: the doctor's, None where it was not asked.
+        diagnosis: what the doctor wrote.
     """
 
     model: Trained
@@ -53,16 +54,16 @@ class Facts:
     log: list[dict[str, Any]]
     clock: list[dict[str, Any]]
     heldout: list[dict[str, Any]]
-    findings: dict[str, Any] | None
+    diagnosis: dict[str, Any]
     levels: Levels
     cost: Cost | None
 
 
 def gather(model: Trained, *, seed: int, fresh: bool, show: bool | None) -> Facts:
-    """Read the run folder and its data; judge and measure what was not yet.
+    """Read the run folder and its data; judge, examine and measure what was not yet.
 
     Args:
-        fresh: judge anew even if RUN/evaluation.json is there.
+        fresh: judge and examine anew even if RUN/evaluation.json and RUN/doctor.json are there.
     Raises: DataError where the data is gone or altered.
     """
     items = training_data(model)
@@ -72,7 +73,11 @@ def gather(model: Trained, *, seed: int, fresh: bool, show: bool | None) -> Fact
     else:
         judged = files.read_json(done)
     log = read_log(model.folder / "metrics.jsonl")
-    doctor = model.folder / DOCTOR
+    examined = model.folder / DOCTOR
+    if fresh or not examined.exists():
+        diagnosis = diagnose(model).to_json()
+    else:
+        diagnosis = files.read_json(examined)
     return Facts(
         model=model,
         items=items,
@@ -80,7 +85,7 @@ def gather(model: Trained, *, seed: int, fresh: bool, show: bool | None) -> Fact
         log=log,
         clock=seen(model.folder, "clock"),
         heldout=seen(model.folder, "heldout"),
-        findings=files.read_json(doctor) if doctor.exists() else None,
+        diagnosis=diagnosis,
         levels=measured_levels(model, items),
         cost=cost_of(log, model.config.device),
     )
@@ -93,7 +98,10 @@ def measured_levels(model: Trained, items: Items) -> Levels:
     for part in PARTS[:2]:
         if len(getattr(model.splits, part)) < 2:
             continue
-        states, cond = encoded(items, model.splits, model.borders, part)
+        try:
+            states, cond = encoded(items, model.splits, model.borders, part)
+        except DataError:  # a small part, every row of which has a level that training lacks
+            continue
         x = each(lambda v: v[:MOST], states)
         known = {name: v[:MOST] for name, v in cond.items()}
         found: Tensor = level_losses(model.net, x, known, times=times)

@@ -11,7 +11,8 @@ from unfog.tasks.report.cost import WATTS_CORE, WATTS_GPU, duration
 from unfog.tasks.report.facts import Facts
 
 ICONS = {"good": "✓", "warn": "!", "bad": "✗", "note": "·"}
-GRAVE = {"high": "bad", "fault": "bad", "bad": "bad", "error": "bad", "severe": "bad"}
+GRAVE = 0.75
+"""Severity of a finding, from 1/2 at its limit to 1, from which it is shown as bad."""
 
 
 def text(value: Any) -> str:
@@ -60,12 +61,9 @@ def answers(facts: Facts) -> list[tuple[str, str, str]]:
     bad = [f for f in copies if not f["at_floor"]]
     words = (bad or copies or [{"verdict": "Novelty was not measured."}])[0]["verdict"]
     found.append(("Is it new?", "bad" if bad else "good" if copies else "note", words))
-    if facts.findings is None:
-        found.append(("Is the run sound?", "note", "Not examined; run unfog doctor."))
-    else:
-        names = [finding["name"] for finding in facts.findings["findings"]]
-        sound = "No fault was found." if not names else f"Found: {', '.join(names)}."
-        found.append(("Is the run sound?", "warn" if names else "good", sound))
+    names = [_words(finding["name"]) for finding in facts.diagnosis["findings"]]
+    sound = "No fault was found." if not names else f"Found: {', '.join(names)}."
+    found.append(("Is the run sound?", "warn" if names else "good", sound))
     return found
 
 
@@ -129,20 +127,40 @@ def _baselines(judged: dict[str, Any]) -> str:
 
 
 def findings(facts: Facts) -> str:
-    """What the doctor found, with evidence and fix."""
-    if facts.findings is None:
-        return "<p class=note>The doctor was not asked: <code>unfog doctor RUN</code>.</p>"
+    """What the doctor found, with evidence and fix, or how far every sign is from its limit."""
     rows = []
-    for finding in facts.findings["findings"]:
-        mark = GRAVE.get(str(finding.get("severity")), "warn")
+    for finding in facts.diagnosis["findings"]:
+        mark = "bad" if finding["severity"] > GRAVE else "warn"
+        said = f"{text(finding['evidence'])}<p class=note>{text(finding['cause'])}</p>"
         rows.append(
-            f"<tr><th class={mark}>{ICONS[mark]} {text(finding['name'])}<td>"
-            f"{text(finding['evidence'])}<td>{text(finding['fix'])}</tr>"
+            f"<tr><th class={mark}>{ICONS[mark]} {text(_words(finding['name']))}<td>{said}"
+            f"<td>{text(finding['fix'])}</tr>"
         )
-    if not rows:
-        return "<p class=good>✓ No fault was found.</p>"
     head = "<tr><th>finding<th>evidence<th>what to do</tr>"
-    return f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+    table = f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+    also = ", ".join(_words(one["name"]) for one in facts.diagnosis["explained"])
+    told = table if rows else "<p class=good>✓ No fault was found.</p>"
+    if also:
+        told += f"<p class=note>Also seen, and likely a consequence: {text(also)}.</p>"
+    return told + _margins(facts.diagnosis)
+
+
+def _margins(diagnosis: dict[str, Any]) -> str:
+    """Every sign that was read beside its limit, folded away."""
+    rows = [
+        f"<tr><th>{text(_words(name))}<td>{one['measured']:.3g}<td>{one['limit']:.3g}</tr>"
+        for name, one in diagnosis["margins"].items()
+    ]
+    unread = ", ".join(_words(name) for name in diagnosis["not_read"])
+    last = f"<p class=note>Not looked for here: {text(unread)}.</p>" if unread else ""
+    return (
+        "<details><summary>Every sign beside its limit</summary><div class=wide><table>"
+        f"<tr><th>sign<th>measured<th>limit</tr>{''.join(rows)}</table></div>{last}</details>"
+    )
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ")
 
 
 def learnt(facts: Facts) -> str:

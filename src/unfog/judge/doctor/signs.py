@@ -1,0 +1,76 @@
+"""Signs: each reads one number off the facts and says what it means beyond its limit.
+
+Here are the registry, the limits and what several signs use; `of_data` and `of_learning` hold them.
+
+They stand in order, from root causes to consequences; `EXPLAINS` says which other findings a cause
+accounts for. The limits were tuned on planted faults of other data than docs/doctor.md reports on.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from unfog.judge.doctor.facts import Facts
+from unfog.judge.doctor.finding import Reading
+from unfog.registry import Registry
+
+Sign = Callable[[Facts], Reading | None]
+signs: Registry[Sign] = Registry("sign")
+
+MISFIT = 1.06
+"""Mean error beside the simple reference, beyond which a run has not learnt."""
+GAIN = 0.01
+"""Share by which 100 to 200 more updates may still lower the error."""
+STEP = 1.15
+"""Ratio of short trainings' losses beyond which another step size is better."""
+FEW = 50
+LEARNT = frozenset({"under_fitting", "net_too_small", "slow_convergence"})
+EXPLAINS: dict[str, frozenset[str]] = {
+    "wrong_scale": LEARNT
+    | {"dead_outputs", "condition_ignored", "ema_too_long", "step_too_large", "step_too_small"},
+    "wrong_objective": LEARNT
+    | {"dead_outputs", "condition_ignored", "ema_too_long", "step_too_small", "step_too_large"},
+    "step_too_large": LEARNT | {"dead_outputs", "condition_ignored", "ema_too_long"},
+    "step_too_small": LEARNT | {"dead_outputs", "condition_ignored", "ema_too_long"},
+    "dead_outputs": LEARNT | {"condition_ignored"},
+    "too_few_data": frozenset({"over_fitting", "duplicates"}),
+    "ema_too_long": frozenset({"slow_convergence"}),
+    "condition_ignored": frozenset({"net_too_small"}),
+    "under_fitting": frozenset({"condition_ignored", "ema_too_long"}),
+}
+
+
+def misfit(facts: Facts) -> float | None:
+    """Mean error of the better weights beside the reference; of held-out items, or of training
+    items where those are restored much better (then it is the held-out ones that are at fault).
+    """
+    fit = facts.fit
+    if fit is None:
+        return None
+    train = min(mean_of(fit.train), mean_of(fit.raw_train or fit.train))
+    if fit.held is None:
+        return train
+    return min(mean_of(fit.held), mean_of(fit.raw_held or fit.held), train + 0.1)
+
+
+def puzzling(facts: Facts) -> bool:
+    """Whether step sizes are worth trying: the net restores badly, or still learns."""
+    found, gain = misfit(facts), 0.0 if facts.more is None else facts.more.train
+    return (found is not None and found > 1.03) or gain > GAIN
+
+
+def mean_of(values: tuple[float, ...]) -> float:
+    return sum(values) / len(values)
+
+
+def gain_of(facts: Facts) -> float:
+    return 0.0 if facts.more is None else max(0.0, facts.more.train)
+
+
+def longer(facts: Facts, times: int) -> str:
+    """A longer run, in updates, and as a budget where the time is known."""
+    steps = f"--steps {times * facts.steps}"
+    if facts.seconds is None or facts.seconds < 1:
+        return steps
+    return f"{steps} (or --budget {math.ceil(times * facts.seconds)}s)"

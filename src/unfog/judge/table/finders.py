@@ -1,0 +1,132 @@
+"""Finders of rows: is a row nearer to a training row than rows are, in ranks, or by coincidences
+that are too many for chance?
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unfog.judge.finders import NEXT, Near, enough, joined, ratio
+from unfog.judge.table.features import Rows
+from unfog.judge.table.records import Places, places
+
+CELLS = 20_000_000
+"""Pairs of rows that are compared at once."""
+
+
+@dataclass
+class Records:
+    """Training rows by the distance of closest records: gaps in rank, categories that differ."""
+
+    train: Rows
+    twins: float = field(default=0.0, init=False)
+    _places: Places = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        enough(len(self.train))
+        self._places = places(self.train, self.train)
+
+    @property
+    def count(self) -> int:
+        return len(self.train)
+
+    def take(self, index: Tensor) -> Rows:
+        return self.train[index.numpy()]
+
+    def near(self, x: Rows, own: Tensor | None = None) -> Near:
+        """Nearness: the distance to the nearest training row over that to the next ones."""
+        own_too = own is not None
+        count = min(NEXT + 1 + own_too, self.count)
+        parts, size = [], max(1, CELLS // self.count)
+        where = places(x, self.train)
+        for at in range(0, len(x), size):
+            gaps = where[at : at + size].gaps(self._places).clamp(min=0)
+            gaps = torch.where(gaps < 1e-5, torch.zeros_like(gaps), gaps)  # rounding is no distance
+            least, index = gaps.topk(count, largest=False)
+            parts.append(ratio(least, index, None if own is None else own[at : at + size]))
+        return joined(parts)
+
+
+@dataclass
+class Coincidences:
+    """Training rows by how unlikely it is to agree with them so well.
+
+    A training row t is evidence, in nats, for being the original of x:
+
+        e(x, t) = sum over columns of -log P(a training row is at least as near to x as t is)
+
+    A rare category that agrees is worth more than a usual one, one that differs is worth nothing,
+    so that a row with one cell changed is still found. Nearness is the evidence of the next rows,
+    in the mean, minus that of the best.
+    """
+
+    train: Rows
+    twins: float = field(default=0.0, init=False)
+    _sorted: list[np.ndarray] = field(init=False, repr=False)
+    _ranks: Tensor = field(init=False, repr=False)
+    _shares: list[np.ndarray] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        enough(len(self.train))
+        numbers = self.train.numbers.T
+        self._sorted = [np.sort(column[~np.isnan(column)]) for column in numbers]
+        self._ranks = self._rank(self.train)[0]
+        self._shares = [
+            np.bincount(codes, minlength=levels) / len(self.train)
+            for codes, levels in zip(self.train.codes.T, self.train.levels)
+        ]
+
+    @property
+    def count(self) -> int:
+        return len(self.train)
+
+    def take(self, index: Tensor) -> Rows:
+        return self.train[index.numpy()]
+
+    def near(self, x: Rows, own: Tensor | None = None) -> Near:
+        parts, size = [], max(1, CELLS // self.count)
+        for at in range(0, len(x), size):
+            part = slice(at, at + size)
+            found = self._evidence(x[part])
+            if own is not None:
+                found[torch.arange(len(found)), own[part]] = -1.0
+            best, index = found.topk(min(NEXT + 1, self.count - (own is not None)))
+            next_ones = best[:, 1:].mean(1) if best.shape[1] > 1 else torch.zeros(len(best))
+            parts.append(Near(next_ones - best[:, 0], index[:, 0], -best[:, 0]))
+        return joined(parts)
+
+    def _rank(self, x: Rows) -> tuple[Tensor, Tensor]:
+        """(N, P) mid-ranks in [0, 1], NaN where missing, and the shares of equal training rows."""
+        ranks, equal = np.zeros(x.numbers.shape), np.zeros(x.numbers.shape)
+        for j, known in enumerate(self._sorted):
+            column = x.numbers[:, j]
+            low, high = np.searchsorted(known, column), np.searchsorted(known, column, "right")
+            size = max(1, len(known))
+            ranks[:, j] = np.where(np.isnan(column), np.nan, (low + high) / (2 * size))
+            equal[:, j] = np.maximum(high - low, 1) / size
+        return torch.from_numpy(ranks).float(), torch.from_numpy(equal).float()
+
+    def _evidence(self, x: Rows) -> Tensor:
+        """(N, T) nats."""
+        total = torch.zeros(len(x), self.count)
+        ranks, equal = self._rank(x)
+        for j in range(ranks.shape[1]):
+            share = (equal[:, j, None] + 2 * (ranks[:, j, None] - self._ranks[:, j]).abs()).clamp(
+                max=1
+            )
+            gone = ranks[:, j].isnan()
+            if bool(gone.any()):  # missing is a level of its own
+                theirs = self._ranks[:, j].isnan()
+                share[gone] = torch.where(theirs, theirs.float().mean().clamp(min=1e-9), 1.0)
+            total -= share.nan_to_num(1.0).log()
+        for j, shares in enumerate(self._shares):
+            mine, theirs = x.codes[:, j], torch.from_numpy(self.train.codes[:, j])
+            unknown = mine >= len(shares)
+            usual = np.where(unknown, 1.0, shares[np.where(unknown, 0, mine)])
+            worth = torch.from_numpy(-np.log(np.maximum(usual, 1 / self.count))).float()
+            total += worth[:, None] * (torch.from_numpy(mine)[:, None] == theirs)
+        return total

@@ -1,0 +1,256 @@
+"""A watcher: the memorisation clock. Generalisation comes first and copying later; it says when."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from unfog.judge.classifier import train_judge
+from unfog.judge.clock import Reading, Rule, copies, nearer
+from unfog.judge.copies import Control, control
+from unfog.judge.finders import Vectors
+from unfog.judge.novelty import nearest
+from unfog.judge.table.features import Rows, encode
+from unfog.judge.table.finders import Records
+from unfog.judge.table.records import nearer as nearer_rows
+from unfog.maths.randomness import mix
+from unfog.tasks.config import Config
+from unfog.tasks.evaluate import table_roles
+from unfog.tasks.generate import Samples, generate
+from unfog.tasks.looks import Seen, Sight, Watcher
+from unfog.tasks.prepare import Prepared
+from unfog.tasks.trained import Trained
+
+SHARE = 0.02
+"""Of a run's work, what all samples of the clock may take."""
+UPDATE = 200
+"""An update costs about three net evaluations an item, and so many for the optimiser."""
+DRAWING = 10
+"""Sampling steps, at most."""
+EPOCHS = 8
+"""Passes over the data before the first look."""
+FIRST = 25
+"""Updates before the first look: this many, or a fiftieth of the run."""
+MOST, ROWS, SOME = 400, 2000, 64
+"""Samples a look: at most, of tables at most, and at least."""
+PAIRS = 20_000_000
+"""Pairs of rows compared at a look."""
+LONG, JUDGE = 60.0, 0.01
+"""Seconds of a budget from which features are compared too; its share that the judge net takes."""
+LEAST = 8
+"""Training items below which no clock is kept."""
+
+
+@dataclass(frozen=True)
+class Moments:
+    """When the clock looks, and at how many samples.
+
+    Attributes:
+        steps: of the looks, ascending; the last step of the run comes on top.
+    """
+
+    steps: tuple[int, ...]
+    samples: int
+
+
+def moments(config: Config, count: int) -> Moments:
+    """Looks at geometric distances, as copying takes a time in proportion to the data.
+
+    The first comes when every item was seen eight times; so many samples are drawn as a fiftieth
+    of the run's work allows. Runs of fewer than 25 updates are not watched at all.
+
+    Args:
+        count: training items.
+    """
+    t = config.train
+    if t.steps < FIRST:
+        return Moments((), 0)
+    begin = max(FIRST, t.steps // 50, math.ceil(EPOCHS * count / t.batch))
+    evaluations = SHARE * t.steps * (3 * t.batch + UPDATE) / min(DRAWING, config.sampling_steps)
+    most = min(ROWS, max(SOME, PAIRS // count)) if config.kind == "table" else MOST
+    for ratio in (math.sqrt(2), 2.0, 4.0):
+        # a budget's steps may come out as twice as many as were planned
+        far = max(0, math.floor(math.log(2 * t.steps / begin, ratio)) + 1) if begin else 0
+        steps = tuple(round(begin * ratio**i) for i in range(far))
+        samples = int(evaluations / (1 + sum(step < t.steps for step in steps)))
+        if samples >= SOME:
+            break
+    return Moments(steps, min(most, max(SOME, samples)))
+
+
+class Clock:
+    """Are samples nearer to training items than unseen real items are? Two measures, in pixels or
+    cells and, in longer runs, in judge features; see `unfog.judge.clock`.
+
+    Samples are drawn from the same noise at every look, under the conditions of training items.
+    """
+
+    name = "clock"
+
+    def __init__(self, prepared: Prepared, when: Moments):
+        self.prepared, self.when = prepared, when
+        self.stops = prepared.config.train.stop_at == "copying"
+        self.kept: int | None = None
+        self.why: str | None = None
+        self._known: Any = None
+
+    def due(self, step: int, steps: int) -> bool:
+        """At the moments planned, and at the end."""
+        return step >= steps or step in self.when.steps
+
+    def look(self, sight: Sight) -> Seen:
+        """Draw, compare, and say whether copying has begun."""
+        if self._known is None:
+            known = _Cells if self.prepared.config.kind == "table" else _States
+            self._known = known(self.prepared)
+        readings = self._known.readings(self._draw(sight), len(self.when.steps) + 1)
+        rule = Rule(len(readings))
+        loud = [name for name, one in readings.items() if rule.alarms(one)]
+        quiet = all(rule.quiet(one) for one in readings.values()) and not loud
+        facts = {
+            **readings["copies"].to_json(),
+            "readings": {name: one.to_json() for name, one in readings.items()},
+            "copying": loud,
+            "quiet": quiet,
+        }
+        if quiet:
+            self.kept = sight.step
+        if not loud or not self.stops or self.why is not None:
+            return Seen(facts, keep=quiet)
+        self.why = self._said(sight.step, readings[loud[0]], loud[0])
+        return Seen(facts, stop=self.why if sight.share < 1 else None)
+
+    def _said(self, step: int, reading: Reading, name: str) -> str:
+        place = "judge features" if name.endswith("features") else "values"
+        said = f"stopped at step {step}: copying began ({reading.said()}, in {place}); "
+        if self.kept is None:
+            return said + "no earlier look was free of it; --stop-at never to go on"
+        return said + f"weights from step {self.kept} are kept; --stop-at never to go on"
+
+    def _draw(self, sight: Sight) -> Samples:
+        p, count = self.prepared, self.when.samples
+        net = copy.copy(sight.model)  # the same weights; `Trained` sets the precision of its net
+        device = next(net.parameters()).device
+        model = Trained(sight.folder, p.config, net, p.borders, p.splits, device=device)
+        seed = mix(p.config.seed, 71)
+        asked = np.random.default_rng(seed).choice(p.splits.train, count)
+        given = {n: list(v) for n, v in p.borders.given.pick(p.items.columns).items()}
+        return generate(
+            model,
+            count,
+            given={n: [v[i] for i in asked] for n, v in given.items()} or None,
+            scale=1.0,
+            steps=min(DRAWING, p.config.sampling_steps),
+            seed=seed % 2**31,
+            show=False,
+        )
+
+    def prefer(self) -> str | None:
+        """The weights from before copying began, where it did."""
+        return self.why if self.kept is not None else None
+
+    def facts(self) -> dict[str, Any]:
+        """Which step is kept, and why the run was ended."""
+        return {"kept": self.kept, "why": self.why}
+
+    def restore(self, facts: dict[str, Any]) -> None:
+        """The inverse of `facts`."""
+        self.kept, self.why = facts["kept"], facts["why"]
+
+
+class _States:
+    """Training and held-out items of a tensor's states, in values and in judge features."""
+
+    def __init__(self, prepared: Prepared):
+        p, config = prepared, prepared.config
+        self.codec = p.borders.codec
+        train = self.codec.encode(p.items.take(_distinct(p)).data)
+        held = _held(p)
+        unseen = self.codec.encode(p.items.take(held).data) if len(held) else None
+        budget = config.train.budget
+        self.net = None
+        if budget is not None and budget >= LONG:
+            self.net = train_judge(train, seed=config.seed, budget=min(20.0, JUDGE * budget))
+        # samples of a lossy space lie in what training items span, where unseen ones do not
+        fair = p.borders.space.lossless
+        self.spaces = {"": _Space(train, unseen, fair)}
+        if self.net is not None:
+            seen = None if unseen is None else self.net.features(unseen)
+            self.spaces["_features"] = _Space(self.net.features(train), seen, fair)
+
+    def readings(self, drawn: Samples, looks: int) -> dict[str, Reading]:
+        states = self.codec.encode(drawn.raw)
+        found: dict[str, Reading] = {}
+        for place, space in self.spaces.items():
+            x = self.net.features(states) if place and self.net is not None else states
+            found |= {f"{name}{place}": one for name, one in space.readings(x, looks).items()}
+        return found
+
+
+class _Space:
+    """Training items, unseen ones, and the control that both make."""
+
+    def __init__(self, train: Tensor, unseen: Tensor | None, fair: bool):
+        self.finder = Vectors(train)
+        self.control: Control = control(self.finder, unseen if fair else None)
+        self.unseen = unseen if fair else None
+
+    def readings(self, x: Tensor, looks: int) -> dict[str, Reading]:
+        near = self.finder.near(x)
+        found = {"copies": copies(near, self.control, looks)}
+        if self.unseen is not None:
+            train, held = self.finder.count, len(self.unseen)
+            gaps, index = nearest(x, self.unseen)
+            side = torch.where(near.distance == gaps[:, 0], 0.5, (near.distance < gaps[:, 0]) * 1.0)
+            where = torch.where(side >= 0.5, near.index, index[:, 0] + train)
+            found["nearer"] = nearer(side, where, train, held, looks)
+        return found
+
+
+class _Cells:
+    """Training and held-out rows of a table."""
+
+    def __init__(self, prepared: Prepared):
+        p, codec = prepared, prepared.borders.codec
+        self.train = codec.check(p.items.take(p.splits.train).data)
+        self.held = codec.check(p.items.take(_held(p)).data)
+        self.roles = table_roles(codec, self.train)
+        rows, unseen = encode([self.train, self.held], self.roles)
+        self.control = control(Records(rows), unseen)
+
+    def readings(self, drawn: Samples, looks: int) -> dict[str, Reading]:
+        parts: list[Rows] = encode([self.train, self.held, drawn.raw], self.roles)
+        rows, unseen, x = parts
+        found = {"copies": copies(Records(rows).near(x), self.control, looks)}
+        if len(unseen):
+            sides = nearer_rows(x, rows, unseen)
+            side, index = torch.from_numpy(sides.near), torch.from_numpy(sides.index)
+            found["nearer"] = nearer(side, index, len(rows), len(unseen), looks)
+        return found
+
+
+def _held(prepared: Prepared) -> np.ndarray:
+    """Validation items: what the run is stopped by must not be what it is judged by."""
+    return prepared.splits.validation
+
+
+def _distinct(prepared: Prepared) -> np.ndarray:
+    """Training items without exact repeats, each of which would be a copy among the left-out."""
+    seen: dict[bytes, int] = {}
+    part = prepared.splits.train
+    for place, key in zip(part, prepared.items.take(part).keys()):
+        seen.setdefault(key, int(place))
+    return np.array(list(seen.values()), dtype=np.int64)
+
+
+def clock_of(prepared: Prepared) -> list[Watcher]:
+    """The clock of a run, or none where there is too little to look at."""
+    count = len(prepared.splits.train)
+    when = moments(prepared.config, count)
+    return [Clock(prepared, when)] if when.samples and count >= LEAST else []
