@@ -117,7 +117,32 @@ def edit(
         "given": _given(model, _plain(given), 1),
     }
     edited = model.edit(source, task, **{k: v for k, v in asked.items() if v is not None})
-    where = edited.save(out, overwrite=overwrite)
+    return _told(edited, task, edited.save(out, overwrite=overwrite), json)
+
+
+def complete(
+    model: Any,
+    source: str,
+    out: Path,
+    keep: str | None,
+    mask: str | None,
+    given: list[str] | None,
+    overwrite: bool,
+    json: bool,
+    common: dict[str, Any],
+) -> dict[str, Any] | None:
+    """`unfog fill` of images and arrays."""
+    from unfog.cli.verbs import _given
+
+    if keep is not None and mask is not None:
+        raise ArgumentError("--keep says what is known, --mask what is drawn; give one of them")
+    if mask is not None:
+        keep = mask.removeprefix("not:") if mask.startswith("not:") else f"not:{mask}"
+    edited = model.fill(source, keep=keep, given=_given(model, _plain(given), 1), **common)
+    return _told(edited, "inpaint", edited.save(out, overwrite=overwrite), json)
+
+
+def _told(edited: Any, task: str, where: Path, json: bool) -> dict[str, Any] | None:
     facts = {"out": str(where), "task": task, "count": len(edited), **edited.facts}
     if json:
         return facts

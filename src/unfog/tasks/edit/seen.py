@@ -22,6 +22,9 @@ from unfog.tasks.measure import measured
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
+ROUNDS = 50
+"""Of shifting blocks and cutting off what no pixel can be; each leaves less than before."""
+
 
 def enlarge(
     model: Trained,
@@ -58,7 +61,7 @@ def enlarge(
     )  # fmt: skip
     state = lead(found.samples.state)
     off = _rms(see(state) - y)
-    raw = codec.decode(state + _repeated(y - see(state), factor))
+    raw = codec.decode(_met(model, state, y, factor))
     facts = {"factor": factor, "misfit": off, "misfit_after": _rms(see(codec.encode(raw)) - y)}
     names = named(source.names, len(source), draws)
     return Edited(list(raw), names, model.config.kind, found.samples.given, source.origin, facts)
@@ -70,6 +73,17 @@ def _gone(codec: Any) -> Any:
 
 def _rms(away: Tensor) -> float:
     return float(away.square().mean().sqrt())
+
+
+def _met(model: Trained, state: Tensor, y: Tensor, factor: int) -> Tensor:
+    """The nearest encoded items with these block means; pixels stay within what they can be."""
+    see = Downsample(factor)
+    bounded = model.config.kind == "image" and np.dtype(model.borders.codec.dtype).kind == "u"
+    for _ in range(ROUNDS if bounded else 1):
+        if bounded:
+            state = state.clamp(-1, 1)
+        state = state + _repeated(y - see(state), factor)
+    return state
 
 
 def _repeated(small: Tensor, factor: int) -> Tensor:
