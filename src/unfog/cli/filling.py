@@ -57,7 +57,8 @@ def fill(
     steps
         Sampling steps.
     unknown
-        Tables: levels that the run has not seen: refuse (the default), or as-missing, which draws known ones instead.
+        Tables: levels that the run has not seen: refuse (the default), or as-missing, which draws
+            known ones instead.
     seed
         A draw depends on seed, row and draw only.
     batch

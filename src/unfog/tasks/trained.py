@@ -62,7 +62,7 @@ class Trained:
     def fill(self, source: Any, **choices: Any) -> Any:
         """Draw the empty cells of a table; see `unfog.tasks.fill.fill_table` for draws, seed,
         steps, unknown, batch. Of images and arrays what `keep` leaves out, or NaN; see
-        `unfog.tasks.edit.unknown.inpaint`.
+        `unfog.tasks.edit.complete.inpaint`.
         """
         if self.config.kind != "table":
             return self.edit(source, "inpaint", **choices)

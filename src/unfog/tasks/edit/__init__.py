@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from unfog.errors import ArgumentError
 from unfog.registry import Registry, unknown
+from unfog.tasks.edit.complete import inpaint, outpaint
 from unfog.tasks.edit.edited import Edited
 from unfog.tasks.edit.flows import decode, encode, interpolate, translate
 from unfog.tasks.edit.seen import deblur, denoise, enlarge
 from unfog.tasks.edit.sources import Source, read
-from unfog.tasks.edit.unknown import inpaint, outpaint
 from unfog.tasks.edit.vary import vary
 from unfog.tasks.generate import generate
 from unfog.tasks.measure import measured

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from unfog.errors import ArgumentError
+from unfog.errors import ArgumentError, UnknownName
 from unfog.guide import Measurement, fill
 from unfog.guide.operators import Mask
 from unfog.maths.states import lead
@@ -134,12 +134,12 @@ def outpaint(
 def _sides(grow: Any) -> dict[str, float]:
     names = ("left", "right", "top", "bottom")
     if isinstance(grow, str) and ":" in grow:
-        grow = dict(part.split(":", 1) for part in grow.split(",") if ":" in part)
+        grow = dict([*part.split(":", 1), ""][:2] for part in grow.split(","))
     if not isinstance(grow, dict):
         grow = dict.fromkeys(names, grow)
     for name in grow:
         if name not in names:
-            raise ArgumentError(unknown("side", name, names))
+            raise UnknownName(unknown("side", name, names))
     try:
         found = {name: float(grow.get(name, 0.0)) for name in names}
     except (TypeError, ValueError):
@@ -192,7 +192,7 @@ def _completed(
 def _guide(model: Trained, encoded: Tensor, seen: Tensor, method: str, noise: float) -> Bend:
     """Towards the known entries: rows of (N, *state) values and masks, one per sample."""
     if method not in (*METHODS, REPLACE, RESAMPLE):
-        raise ArgumentError(unknown("method", method, [*METHODS, REPLACE, RESAMPLE]))
+        raise UnknownName(unknown("method", method, [*METHODS, REPLACE, RESAMPLE]))
     space = model.borders.space
     if method in (REPLACE, RESAMPLE):
         if not isinstance(space, Identity):
