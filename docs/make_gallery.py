@@ -15,8 +15,10 @@ import shutil
 import sys
 import tempfile
 import zipfile
+from typing import Any
 
 import numpy as np
+from gallery_page import page
 from PIL import Image, ImageDraw
 
 import unfog
@@ -28,6 +30,7 @@ from unfog.tasks.edit.seen import small
 HERE = pathlib.Path(__file__).parent
 PICTURES = HERE / "pictures" / "gallery"
 COUNT = 6
+SHOWN = 5
 KEEPS = ("not:center", "left", "random:0.2", "checks:4", "lines:3")
 STRENGTHS = (0.2, 0.4, 0.6, 0.8, 1.0)
 SETS = {
@@ -158,8 +161,9 @@ def rmse(a: np.ndarray, b: np.ndarray, where: np.ndarray | None = None) -> float
 # --- sheets
 
 
-def sheet(name: str, rows: list[tuple[str, np.ndarray]], zoom: int = 2) -> str:
-    """Rows of captioned pictures as one PNG; returns its place for the page."""
+def sheet(name: str, rows: list[tuple[str, np.ndarray]], zoom: int = 2, shown: int = SHOWN) -> None:
+    """Rows of captioned pictures as one PNG, the first of each row."""
+    rows = [(caption, images[:shown]) for caption, images in rows]
     margin, gap = 108, 3
     high = [zoom * images.shape[1] + gap for _, images in rows]
     wide = margin + max(len(images) * (zoom * images.shape[2] + gap) for _, images in rows)
@@ -174,7 +178,6 @@ def sheet(name: str, rows: list[tuple[str, np.ndarray]], zoom: int = 2) -> str:
         top += height
     PICTURES.mkdir(parents=True, exist_ok=True)
     page.save(PICTURES / f"{name}.png", optimize=True)
-    return f"pictures/gallery/{name}.png"
 
 
 def grown(images: np.ndarray, size: int) -> np.ndarray:
@@ -196,7 +199,7 @@ def cubic(images: np.ndarray, size: int) -> np.ndarray:
     return np.stack(made).reshape(len(images), size, size, -1)
 
 
-def completed(desk: Desk) -> tuple[str, dict[str, float]]:
+def completed(desk: Desk) -> dict[str, tuple[float, float]]:
     rows, told = [("item", desk.truth)], {}
     for keep in KEEPS:
         drawn = desk.edit("inpaint", desk.items, "--keep", keep, "--seed", "1")
@@ -210,12 +213,13 @@ def completed(desk: Desk) -> tuple[str, dict[str, float]]:
             flat.append(rmse(drawn[i], desk.truth[i], ~known) ** 2)
             even = np.broadcast_to(desk.truth[i][known].mean(0), drawn[i].shape)
             mean.append(rmse(even, desk.truth[i], ~known) ** 2)
-        rows += [(f"known: {keep}", hidden), ("drawn", drawn)]
+        rows += [("known: " + keep.replace(":", " "), hidden), ("drawn", drawn)]
         told[keep] = (float(np.sqrt(np.mean(flat))), float(np.sqrt(np.mean(mean))))
-    return sheet(f"{desk.name}_inpaint", rows), told
+    sheet(f"{desk.name}_inpaint", rows)
+    return told
 
 
-def restored(desk: Desk) -> tuple[str, dict[str, tuple[float, float]]]:
+def restored(desk: Desk) -> dict[str, tuple[float, float]]:
     model = unfog.load(desk.run)
     size = desk.truth.shape[1]
     rows, told = [("item", desk.truth)], {}
@@ -237,10 +241,11 @@ def restored(desk: Desk) -> tuple[str, dict[str, tuple[float, float]]]:
     drawn = desk.edit("denoise", desk.put(noisy), "--noise", "0.3", "--seed", "1")
     rows += [("noisy", noisy), ("denoised", drawn)]
     told["denoise"] = (rmse(drawn, desk.truth), rmse(noisy, desk.truth))
-    return sheet(f"{desk.name}_restore", rows), told
+    sheet(f"{desk.name}_restore", rows)
+    return told
 
 
-def grown_out(desk: Desk) -> str:
+def grown_out(desk: Desk) -> None:
     drawn = desk.edit("outpaint", desk.items, "--grow", "0.25", "--seed", "1")
     side, at = drawn.shape[1], (drawn.shape[1] - desk.truth.shape[1]) // 2
     placed = np.full_like(drawn, 128)
@@ -248,10 +253,10 @@ def grown_out(desk: Desk) -> str:
     placed[:, inner, inner] = desk.truth
     assert (drawn[:, inner, inner] == desk.truth).all()
     assert side > desk.truth.shape[1]
-    return sheet(f"{desk.name}_outpaint", [("item", placed), ("out-painted", drawn)])
+    sheet(f"{desk.name}_outpaint", [("item", placed), ("out-painted", drawn)])
 
 
-def varied(desk: Desk, other: str) -> str:
+def varied(desk: Desk, other: str) -> None:
     rows = [("item", desk.truth)]
     for strength in STRENGTHS:
         made = desk.edit("vary", desk.items, "--strength", str(strength), "--seed", "2")
@@ -264,10 +269,10 @@ def varied(desk: Desk, other: str) -> str:
         rows.append((f"as {other}, {strength}", made))
     made = desk.edit("translate", desk.items, "--given", as_other)
     rows.append((f"translated: {other}"[:18], made))
-    return sheet(f"{desk.name}_vary", rows)
+    sheet(f"{desk.name}_vary", rows)
 
 
-def between(desk: Desk) -> tuple[str, float]:
+def between(desk: Desk) -> float:
     frames = 8
     made = desk.edit("interpolate", desk.items, "--frames", str(frames))
     rows = [made[i * frames : (i + 1) * frames] for i in range(3)]
@@ -278,9 +283,8 @@ def between(desk: Desk) -> tuple[str, float]:
     out = desk.work / f"{desk.name}_back"
     verb("edit", str(desk.run), str(noise), "-o", str(out), "--task", "decode")
     back = np.stack([pixels(path) for path in sorted(out.glob("**/*.png"))])
-    return sheet(f"{desk.name}_between", [("interpolated", row) for row in rows]), rmse(
-        back, desk.truth
-    )
+    sheet(f"{desk.name}_between", [("interpolated", row) for row in rows], shown=frames)
+    return rmse(back, desk.truth)
 
 
 # --- guidance
@@ -334,7 +338,7 @@ def spread(rows: np.ndarray, labels: np.ndarray) -> float:
 def main(data: pathlib.Path, runs: pathlib.Path, only: str | None = None) -> None:
     """Pictures, and the figures beside them in figures.json, from which the page is written."""
     figures = PICTURES / "figures.json"
-    told = json.loads(figures.read_text()) if figures.exists() else {}
+    told: dict[str, Any] = json.loads(figures.read_text()) if figures.exists() else {}
     work = pathlib.Path(tempfile.mkdtemp(prefix="gallery"))
     try:
         for name, other in (("fashion", "8"), ("cifar", "ship"), ("flowers", "sunflower")):
@@ -343,15 +347,16 @@ def main(data: pathlib.Path, runs: pathlib.Path, only: str | None = None) -> Non
             run = fitted(name, data, runs)
             desk = Desk(name, run, held_out(name, data, work / name), work)
             mine: dict[str, object] = {}
-            mine["inpaint"] = completed(desk)[1]
-            mine["restore"] = restored(desk)[1]
+            mine["inpaint"] = completed(desk)
+            mine["restore"] = restored(desk)
             grown_out(desk)
             varied(desk, other)
-            mine["round_trip"] = between(desk)[1]
+            mine["round_trip"] = between(desk)
             told[name] = mine
             if name == "fashion":
                 told["guidance"] = guidance(run, data / SETS[name][0])
             figures.write_text(json.dumps(told, indent=1) + "\n")
+        (HERE / "gallery.md").write_text(page(told, COUNT), encoding="utf-8")
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

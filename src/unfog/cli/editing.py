@@ -69,7 +69,7 @@ def edit(
     width
         deblur: the blur's standard deviation in pixels of the run's size. Default 1.5.
     noise
-        Of the source, for pixels from -1 to 1; what tasks that restore trust it by.
+        Of the source, for pixels from -1 to 1: how closely tasks that restore or complete meet it.
     draws
         Results per item. Default 1.
     method

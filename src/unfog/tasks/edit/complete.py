@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from unfog.guide import Measurement, fill
 from unfog.guide.operators import Mask
 from unfog.maths.states import lead
 from unfog.model.spaces.identity import Identity
+from unfog.model.spaces.space import Space
 from unfog.registry import unknown
 from unfog.tasks.edit.conditions import conditions
 from unfog.tasks.edit.edited import Edited, named
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
 NOISE = 0.02
-"""How closely drawn items meet what is known before it is put back, in encoded units."""
+"""How closely drawn items meet what is known before it is put back, in encoded units, where the
+space can hold the items."""
 
 
 def inpaint(
@@ -36,7 +39,7 @@ def inpaint(
     *,
     keep: Any = None,
     method: str = "dps",
-    noise: float = NOISE,
+    noise: float | None = None,
     draws: int = 1,
     seed: int = 0,
     given: dict[str, Any] | None = None,
@@ -50,6 +53,8 @@ def inpaint(
         keep: see `keeps.keep_of`. NaN in arrays is unknown too, and may be all that is.
         method: dps, mmps, pigdm or diffpir, in any space; replace or resample (RePaint) where
             states are the data themselves.
+        noise: how closely drawn items meet what is known before it is put back, in encoded units
+            (pixels run from -1 to 1); 0.02 and what the space can't hold of it where None.
         draws: of every item.     choices: of `generate`: scale, steps, batch, show …
     """
     fit = fitted(model, source)
@@ -83,7 +88,7 @@ def outpaint(
     *,
     grow: Any = 0.25,
     method: str = "dps",
-    noise: float = NOISE,
+    noise: float | None = None,
     draws: int = 1,
     seed: int = 0,
     given: dict[str, Any] | None = None,
@@ -155,7 +160,7 @@ def _completed(
     fit: Fitted,
     keeps: list[np.ndarray],
     method: str,
-    noise: float,
+    noise: float | None,
     draws: int,
     *,
     seed: int,
@@ -171,6 +176,7 @@ def _completed(
     usual: dict[str, Any] = {}
     if method in METHODS:
         usual = {"solver": "euler", "eta": 1.0}  # fresh noise forgets a guide's errors
+    noise = math.hypot(NOISE, unheld(model.borders.space)) if noise is None else noise
     samples = generate(
         model,
         len(encoded),
@@ -185,8 +191,21 @@ def _completed(
         fit.back(place, one, keep=keeps[place])
         for place, one in zip((i for i in range(len(source)) for _ in range(draws)), samples.raw)
     ]
-    facts = {"known": float(np.mean([one.mean() for one in keeps])), "misfit": float(misfit.mean())}
+    facts = {
+        "noise": noise,
+        "known": float(np.mean([one.mean() for one in keeps])),
+        "misfit": float(misfit.mean()),
+    }
     return Edited(items, names, model.config.kind, samples.given, source.origin, facts)
+
+
+def unheld(space: Space) -> float:
+    """Root mean square, in encoded units, of what back(into(x)) loses of an item.
+
+    Trusted closer than that, a measurement bends what is drawn to fit what no item of the space is.
+    """
+    kept = math.prod(space.shape) / math.prod(space.data_shape) * (space.std / space.scale) ** 2
+    return math.sqrt(space.error / (1 - space.error) * kept) if space.error < 1 else 0.0
 
 
 def _guide(model: Trained, encoded: Tensor, seen: Tensor, method: str, noise: float) -> Bend:
