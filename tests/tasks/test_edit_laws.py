@@ -8,8 +8,8 @@ import torch
 
 import unfog
 from unfog.guide.operators import Blur, Downsample
+from unfog.maths.sphere import slerp
 from unfog.maths.truth import Gaussian
-from unfog.tasks.edit.flows import slerp
 
 QUIET = {"show": False}
 COUNT = 2000

@@ -31,7 +31,7 @@ for _make, _aliases, _summary in (
     (outpaint, ("uncrop",), "draw what lies around an image"),
     (enlarge, ("super_resolution", "upscale"), "more pixels, with the small image as block means"),
     (deblur, (), "undo a Gaussian blur"),
-    (denoise, (), "undo noise"),
+    (denoise, (), "undo Gaussian noise of a stated size"),
     (encode, ("invert",), "the noise that items come from, as .npz"),
     (decode, (), "items from that noise"),
 ):

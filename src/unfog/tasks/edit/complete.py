@@ -14,7 +14,6 @@ from unfog.guide import Measurement, fill
 from unfog.guide.operators import Mask
 from unfog.maths.states import lead
 from unfog.model.spaces.identity import Identity
-from unfog.model.spaces.space import Space
 from unfog.registry import unknown
 from unfog.tasks.edit.conditions import conditions
 from unfog.tasks.edit.edited import Edited, named
@@ -176,7 +175,7 @@ def _completed(
     usual: dict[str, Any] = {}
     if method in METHODS:
         usual = {"solver": "euler", "eta": 1.0}  # fresh noise forgets a guide's errors
-    noise = math.hypot(NOISE, unheld(model.borders.space)) if noise is None else noise
+    noise = math.hypot(NOISE, model.borders.space.unheld) if noise is None else noise
     samples = generate(
         model,
         len(encoded),
@@ -197,15 +196,6 @@ def _completed(
         "misfit": float(misfit.mean()),
     }
     return Edited(items, names, model.config.kind, samples.given, source.origin, facts)
-
-
-def unheld(space: Space) -> float:
-    """Root mean square, in encoded units, of what back(into(x)) loses of an item.
-
-    Trusted closer than that, a measurement bends what is drawn to fit what no item of the space is.
-    """
-    kept = math.prod(space.shape) / math.prod(space.data_shape) * (space.std / space.scale) ** 2
-    return math.sqrt(space.error / (1 - space.error) * kept) if space.error < 1 else 0.0
 
 
 def _guide(model: Trained, encoded: Tensor, seen: Tensor, method: str, noise: float) -> Bend:
