@@ -12,7 +12,7 @@ ABOUT = {
         "Han Xiao et al., Zalando SE, MIT licence; 30 000 training images of 28×28 pixels, edited: of "
         "the 10 000 test images. `unfog fit train.npz --given label --budget 5m`, a perceptron on 256 "
         "principal components, one thread of a shared CPU.",
-        "Right in outline, coarse in texture: fine cloth becomes specks. **Out-painting is bad** and "
+        "Class 8 is bags. Right in outline, coarse in texture: fine cloth becomes specks. **Out-painting is bad** and "
         "can't be otherwise: every training image fills its frame, so the model adds a second sole or "
         "collar where nothing should be. Where nothing known touches an object (the sandal behind the "
         "square) it may be left out. Between items that share no shape the way passes through "
