@@ -176,6 +176,7 @@ def test_refusals(model, tmp_path):
         ("vari", {}, "did you mean 'vary'"),
         ("vary", {"strength": 1.2}, "0, 1"),
         ("vary", {"keep": "left"}, "option of vary"),
+        ("vary", {"draws": 0}, "1 or more"),
         ("inpaint", {}, "nothing is unknown"),
         ("inpaint", {"keep": "left", "method": "replace"}, "use mmps or dps"),
         ("interpolate", {"frames": 1}, "2 or more"),

@@ -74,6 +74,9 @@ def edit(model: Trained, source: Any, task: str, **choices: Any) -> Edited:
     for name in choices:
         if name not in known:
             raise ArgumentError(unknown(f"option of {task}", name, sorted(known)))
+    draws = choices.get("draws", 1)
+    if not isinstance(draws, int) or draws < 1:
+        raise ArgumentError(f"draws is a whole number, 1 or more; got {draws!r}")
     if model.config.fields or not hasattr(model.borders.codec, "state_shape"):
         raise ArgumentError(
             f"this is a model of {model.config.kind}s; edit is of images and arrays, and fill "
