@@ -244,3 +244,12 @@ def test_fitting_leaves_the_data_alone():
     for name in ("identity", "pca", "wavelet"):
         spaces.fit(name, x)
     assert np.array_equal(x.numpy(), before.numpy())
+
+
+@pytest.mark.parametrize("name", ["identity", "pca", "wavelet"])
+def test_what_a_space_cannot_hold_is_foreseen(name):
+    x = torch.randn(4400, 2, 8, 8) @ torch.diag(torch.linspace(0.2, 2, 8)) + 3
+    options = {"components": 30} if name == "pca" else {}
+    space = spaces.fit(name, x[:4000], **options)
+    away = (space.back(space.into(x[4000:])) - x[4000:]).square().mean().sqrt().item()
+    assert space.unheld == pytest.approx(away, rel=0.1, abs=1e-5)

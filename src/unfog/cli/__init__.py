@@ -37,6 +37,7 @@ def run(arguments: list[str]) -> int:
         augmenting,
         averaging,
         doctoring,
+        editing,
         filling,
         judging,
         lists,

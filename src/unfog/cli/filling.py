@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import Flag, Json, app
+from unfog.cli.app import Flag, Json, Many, app
 from unfog.errors import ArgumentError
 
 
@@ -20,32 +20,45 @@ def fill(
     *,
     out: Annotated[Path, Parameter(name=["--out", "-o"])],
     draws: int = 1,
+    keep: str | None = None,
+    mask: str | None = None,
+    given: Many = None,
     steps: int | None = None,
-    unknown: str = "refuse",
+    unknown: str | None = None,
     seed: int = 0,
     batch: int | None = None,
     overwrite: Flag = False,
     device: str = "auto",
     json: Json = False,
 ) -> dict[str, Any] | None:
-    """Draw the empty cells of a table, given the known ones.
+    """Draw the empty cells of a table, or a part of images and arrays, given what is known.
 
     Example: unfog fill runs/customers customers.csv -o filled.csv --draws 20
 
     Parameters
     ----------
     run
-        A run folder of a table.
+        A run folder.
     source
-        A table with empty cells, with the columns that the run learnt, in any order.
+        A table with empty cells, with the columns that the run learnt, in any order; or images or
+            arrays, in which NaN is a hole.
     out
         A file .csv, .tsv or .parquet. Of several draws one below the other, with a column `draw`.
+            Of images a folder, .png, .npz or .npy.
     draws
         How many times; each is a sample of what the cells may be.
+    keep
+        Images and arrays: what is known, as for `unfog edit`: left, center, checks:4, first:0.5, a
+            file …
+    mask
+        Images and arrays: what is to be drawn, in the same words; the rest is kept.
+    given
+        Images and arrays: what to condition on: --given label=cat
     steps
         Sampling steps.
     unknown
-        Levels that the run has not seen: refuse, or as-missing, which draws known ones instead.
+        Tables: levels that the run has not seen: refuse (the default), or as-missing, which draws
+            known ones instead.
     seed
         A draw depends on seed, row and draw only.
     batch
@@ -63,7 +76,19 @@ def fill(
     if out.exists() and not overwrite:
         raise ArgumentError(f"{out} is there already; add --overwrite or name another")
     model = load(run, device=device)
-    filled = model.fill(source, draws=draws, steps=steps, unknown=unknown, seed=seed, batch=batch)
+    common: dict[str, Any] = {"draws": draws, "steps": steps, "seed": seed, "batch": batch}
+    if model.config.kind != "table":
+        from unfog.cli.editing import complete
+
+        if unknown is not None:
+            raise ArgumentError(f"--unknown is of tables, and {run} is of {model.config.kind}s")
+        return complete(model, source, out, keep, mask, given, overwrite, json, common)
+    if keep is not None or mask is not None or given:
+        raise ArgumentError(
+            "--keep, --mask and --given are of images and arrays; of a table its "
+            "empty cells are drawn"
+        )
+    filled = model.fill(source, unknown=unknown or "refuse", **common)
     where = filled.save(out, overwrite=overwrite)
     facts = filled.facts()
     if json:

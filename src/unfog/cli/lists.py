@@ -29,6 +29,7 @@ REGISTRIES = {
     "baselines": "unfog.judge",
     "detectors": "unfog.judge.strange",
     "signs": "unfog.judge.doctor",
+    "edits": "unfog.tasks.edit",
 }
 
 

@@ -66,8 +66,8 @@ def fill_table(
     """
     if model.config.kind != "table":
         raise ArgumentError(
-            f"fill takes tables for now, and this is a model of {model.config.kind}s; in Python, "
-            "unfog.guide.fill keeps known entries of any state"
+            f"fill_table takes tables, and this is a model of {model.config.kind}s; model.fill "
+            "takes images and arrays too"
         )
     for what, value, most in (("draws", draws, MOST_DRAWS), ("batch", batch or 1, 1 << 24)):
         if not isinstance(value, int) or not 1 <= value <= most:

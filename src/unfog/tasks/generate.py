@@ -32,6 +32,24 @@ Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
+class Begin:
+    """Where sampling starts if not at pure noise: data, noised up to t.
+
+    Attributes:
+        state: (count, *D) in the space's coordinates, or a dict of fields.     t: in (0, 1].
+    """
+
+    state: State
+    t: float
+
+    def cut(self, grid: Tensor) -> Tensor:
+        """The times below t, with t in front; a grid that rises again does so below t only."""
+        above = (grid >= self.t).nonzero()
+        rest = grid[int(above.max()) + 1 :] if len(above) else grid
+        return torch.cat([torch.tensor([self.t], dtype=grid.dtype), rest])
+
+
+@dataclass(frozen=True)
 class Samples:
     """What was drawn.
 
@@ -109,6 +127,10 @@ class Samples:
         return buffer.getvalue()
 
 
+def _part(begin: Begin, start: int, stop: int) -> Begin:
+    return Begin(each(lambda v: v[start:stop], begin.state), begin.t)
+
+
 @torch.no_grad()
 def generate(
     model: Trained,
@@ -128,6 +150,7 @@ def generate(
     first: int = 0,
     rows: range | None = None,
     guide: Bend | None = None,
+    begin: Begin | None = None,
     show: bool | None = None,
 ) -> Samples:
     """Draw `count` samples.
@@ -144,6 +167,8 @@ def generate(
         rows: which of the `count` to give back; all where None. They come out bit-equal to those
             of a call for all, since whole batches are computed.
         guide: (predictor, range of rows) -> predictor, on top of `scale`; see `unfog.guide`.
+        begin: noised data to start from, in place of pure noise; then only the steps below its
+            time are taken.
     """
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
@@ -163,6 +188,7 @@ def generate(
     cond = model.borders.given.encode(given, count)
     path = model.net.path
     cut = how.grid(path, how.steps)
+    cut = cut if begin is None else begin.cut(cut)
     lengths = descents(cut)
     size = batch or _batch(model)
     parts: list[State] = []
@@ -184,6 +210,7 @@ def generate(
                     scale,
                     seed,
                     None if guide is None else lambda p, at=done, to=stop: guide(p, range(at, to)),
+                    None if begin is None else _part(begin, done, stop),
                     lambda step, at=done - begun, width=stop - done: line.to(
                         at * lengths + step * width
                     ),
@@ -220,11 +247,16 @@ def _draw(
     scale: float,
     seed: int,
     guide: Any,
+    begin: Begin | None,
     tell: Any,
 ) -> State:
     device = model.device
     rng = SampleRng(seed, indices)
-    x_t = model.net.path.prior(blank(model.config, len(indices), device), rng=rng, cond=cond)
+    if begin is None:
+        x_t = model.net.path.prior(blank(model.config, len(indices), device), rng=rng, cond=cond)
+    else:
+        clean = each(lambda v: v.to(device), begin.state)
+        x_t = model.net.path.corrupt(clean, torch.tensor(begin.t), rng=rng).x_t
     if cond is not None:
         cond = {name: value.to(device) for name, value in cond.items()}
     # two streams with one key: guidance then scales the learnt spread as it scales the mean

@@ -16,7 +16,7 @@ from unfog.tasks.generate import Samples, generate
 from unfog.tasks.runfolder import Borders
 
 if TYPE_CHECKING:
-    from unfog.tasks.filled import Filled
+    from unfog.tasks.edit.edited import Edited
 
 
 class Trained:
@@ -59,13 +59,24 @@ class Trained:
         """
         return generate(self, count, **choices)
 
-    def fill(self, source: Any, **choices: Any) -> Filled:
+    def fill(self, source: Any, **choices: Any) -> Any:
         """Draw the empty cells of a table; see `unfog.tasks.fill.fill_table` for draws, seed,
-        steps, unknown, batch.
+        steps, unknown, batch. Of images and arrays what `keep` leaves out, or NaN; see
+        `unfog.tasks.edit.complete.inpaint`.
         """
+        if self.config.kind != "table":
+            return self.edit(source, "inpaint", **choices)
         from unfog.tasks.fill import fill_table
 
         return fill_table(self, source, **choices)
+
+    def edit(self, source: Any, task: str, **choices: Any) -> Edited:
+        """Vary, translate, interpolate, complete, enlarge or restore items; see
+        `unfog.tasks.edit.edit` for the tasks and their options.
+        """
+        from unfog.tasks.edit import edit
+
+        return edit(self, source, task, **choices)
 
     def evaluate(self, source: Any = None, **choices: Any) -> Any:
         """Judge samples against held-out data; see `unfog.tasks.evaluate.evaluate`."""

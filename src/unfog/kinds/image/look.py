@@ -112,7 +112,7 @@ def _sheet(shown: np.ndarray, rows: list[list[int]], zoom: int) -> np.ndarray:
 
 
 def save(
-    data: np.ndarray,
+    data: np.ndarray | Sequence[np.ndarray],
     out: str | Path,
     *,
     columns: Mapping[str, Sequence[Any]] | None = None,
@@ -123,6 +123,8 @@ def save(
     """Write images as one `.npz` or `.npy` (by the suffix of `out`), else as a folder of PNGs.
     Returns `out`.
 
+    Args:
+        data: (N, H, W, C), or into a folder images of several sizes.
     A column "label" makes class folders; all columns go into `metadata.csv` (or into the `.npz`).
     Float images of one channel become 32-bit TIFFs. The result is there whole or not at all.
 
@@ -131,7 +133,7 @@ def save(
     """
     out, origin, columns = Path(out), dict(origin or {}), dict(columns or {})
     if out.suffix.lower() in (".npz", ".npy"):
-        array = restore(data, origin)
+        array = restore(np.asarray(data), origin)
         return save_arrays(array, out, columns, origin.get("key", "images"), overwrite)
     if out.suffix and not out.is_dir():
         raise ArgumentError(
@@ -167,9 +169,11 @@ def _cell(value: Any) -> Any:
 
 
 def _file_names(
-    data: np.ndarray, columns: Mapping[str, Sequence[Any]], names: Sequence[str] | None
+    data: np.ndarray | Sequence[np.ndarray],
+    columns: Mapping[str, Sequence[Any]],
+    names: Sequence[str] | None,
 ) -> list[str]:
-    suffix = ".tif" if np.issubdtype(data.dtype, np.floating) else ".png"
+    suffix = ".tif" if np.issubdtype(data[0].dtype, np.floating) else ".png"
     labels = columns.get("label", columns.get("labels"))
     digits = max(5, len(str(len(data))))
     made: list[str] = []

@@ -55,6 +55,17 @@ class Space:
         """Whether back(into(x)) = x for every x, not only for data like the fitted."""
         return True
 
+    @property
+    def unheld(self) -> float:
+        """Root mean square, in units of x, of what back(into(x)) loses of data like the fitted.
+
+        Of orthogonal spaces; a measurement of x trusted closer than that bends what is drawn to
+        fit what no latent is.
+        """
+        share = math.prod(self.shape) / math.prod(self.data_shape)
+        held = share * (self.std / self.scale) ** 2
+        return math.sqrt(self.error / (1 - self.error) * held) if self.error < 1 else 0.0
+
     def analyse(self, x: Tensor) -> Tensor:
         """(B, *data_shape) -> (B, *shape), before the scale."""
         raise TypeError(f"{type(self).__name__} must define analyse")
