@@ -96,7 +96,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
     plain = Trained(model.folder, config, model.net, model.borders, model.splits, device="cpu")
     times = levels(model.net.path, LEVELS)
     labels = classes(model, base.cond)
-    clock = _clock(model)
+    clock = clock_of(model)
     raw = None if clock.kept is not None else _last(plain)  # those are of a later step
     fit, dead, noisings, further = _fit(plain, raw, base, held, times, labels)
     mlp = config.net["name"] in ("mlp", "table", "dit")
@@ -202,7 +202,7 @@ def _levels(errors: Tensor) -> tuple[float, ...]:
     return tuple(float(v) for v in errors.mean(1))
 
 
-def _clock(model: Trained) -> Clock:
+def clock_of(model: Trained) -> Clock:
     """What the memorisation clock saw, and whether the run has earlier weights for that."""
     looks = seen(model.folder, "clock")
     first = next((line["step"] for line in looks if line.get("copying")), None)
