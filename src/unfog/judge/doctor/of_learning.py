@@ -177,10 +177,10 @@ def condition_ignored(facts: Facts) -> Reading | None:
 def under_fitting(facts: Facts) -> Reading | None:
     """Mean error beside the better of a Gaussian and a kernel denoiser, where more updates help."""
     found, gain = misfit(facts), gain_of(facts)
-    if found is None or kept_early(facts):
+    if found is None or kept_early(facts) or (found > MISFIT and gain <= GAIN):
         return None
     return Reading(
-        found if gain > GAIN else min(found, MISFIT),
+        found,
         MISFIT,
         f"held-out items are restored with {found:.2f} times the error of simple denoisers, and "
         f"some more updates lower it by {100 * gain:.1f} %",
@@ -195,11 +195,11 @@ def net_too_small(facts: Facts) -> Reading | None:
     help.
     """
     found, gain = misfit(facts), gain_of(facts)
-    if found is None or kept_early(facts):
+    if found is None or kept_early(facts) or (found > MISFIT and gain > GAIN):
         return None
     wide = f"--set net.width={max(64, 4 * facts.width)}" if facts.width else "a larger net"
     return Reading(
-        found if gain <= GAIN else min(found, MISFIT),
+        found,
         MISFIT,
         f"held-out items are restored with {found:.2f} times the error of simple denoisers, and "
         f"more updates change that by {100 * gain:.1f} % only",
