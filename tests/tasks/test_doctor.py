@@ -94,7 +94,7 @@ PLANTED = {
     "under_fitting": {"steps": 15},
     "step_too_large": {"lr": 0.5, "steps": 200},
     "step_too_small": {"lr": 1e-5, "steps": 200},
-    "guidance_too_strong": {"scale": 10.0, "steps": 300},
+    "guidance_too_strong": {"scale": 10.0},
     "wrong_objective": {"times.high": 0.4, "steps": 200},
     "condition_ignored": {"train.dropout": 0.9999, "steps": 300},
 }
