@@ -14,6 +14,7 @@ from unfog.judge.doctor.course import course
 from unfog.judge.doctor.denoisers import Gaussian, Kernel, Reference
 from unfog.judge.doctor.facts import (
     Aim,
+    Clock,
     Condition,
     Copies,
     Course,
@@ -24,7 +25,7 @@ from unfog.judge.doctor.facts import (
     Trial,
 )
 from unfog.judge.doctor.neighbours import copies
-from unfog.judge.doctor.probes import explained, features
+from unfog.judge.doctor.probes import explained, features, told
 from unfog.judge.doctor.signs import EXPLAINS
 from unfog.maths import truth
 from unfog.maths.paths import Linear
@@ -92,15 +93,17 @@ FAULTS = {
     "net_too_small": [
         {"fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0), "more": More(100, 0.001, 0.0)}
     ],
-    "slow_convergence": [{"more": More(100, 0.05, 0.04)}],
+    "slow_convergence": [{"more": More(100, 0.05, 0.04)}, {"more": More(100, 0.05, None)}],
     "over_fitting": [
         {"fit": replace(HEALTHY.fit, train=(0.4,) * 6, raw_train=(0.4,) * 6)},
         {"heldout": (1.0, 0.6, 0.5, 0.9)},
+        {"clock": Clock(300)},
+        {"clock": Clock(300, kept=100), "fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0)},
     ],
     "guidance_too_strong": [
         {"drawn": replace(HEALTHY.drawn, spread=0.3)},
         {"drawn": replace(HEALTHY.drawn, spread=2.0)},
-        {"drawn": replace(HEALTHY.drawn, outside=0.5)},
+        {"drawn": replace(HEALTHY.drawn, outside=0.12)},
     ],
 }
 
@@ -159,8 +162,33 @@ def test_a_cause_takes_its_consequences_with_it():
     assert {one.name for one in found.explained} >= {"net_too_small", "dead_outputs"}
 
 
+def test_a_run_ended_by_its_clock_is_not_asked_to_go_on():
+    ended = replace(HEALTHY, clock=Clock(300, kept=100), more=More(100, 0.2, 0.2))
+    found = diagnosed(ended)
+    assert found.healthy, str(found)
+    assert {"under_fitting", "net_too_small", "slow_convergence"}.isdisjoint(found.margins)
+
+
+def test_learning_by_heart_is_not_slow_convergence():
+    assert diagnosed(replace(HEALTHY, more=More(100, 0.05, -0.01))).healthy
+
+
+def test_a_misfit_within_its_standard_error_is_none():
+    near = Fit((1.1,) * 6, (1.1,) * 6, linear_gap=1.0, error=0.03)
+    assert diagnosed(replace(HEALTHY, fit=near)).healthy
+    sure = replace(near, error=0.01)
+    assert diagnosed(replace(HEALTHY, fit=sure)).findings[0].name == "net_too_small"
+
+
+def test_a_net_that_only_begins_to_learn_is_not_said_to_ignore_its_condition():
+    begun = {"more": More(30, 0.2, 0.2), "fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0)}
+    found = diagnosed(replace(HEALTHY, **begun, **label(rise=0.01)))
+    assert [one.name for one in found.findings] == ["under_fitting", "slow_convergence"]
+
+
 def test_facts_survive_json():
-    assert Facts.from_json(json.loads(json.dumps(HEALTHY.to_json()))) == HEALTHY
+    told = replace(HEALTHY, clock=Clock(300, kept=100))
+    assert Facts.from_json(json.loads(json.dumps(told.to_json()))) == told
 
 
 def test_a_fix_names_a_setting():
@@ -218,6 +246,18 @@ def test_a_condition_says_the_share_that_it_says():
     assert which == 0
     none, _, _ = explained(columns[:3000], data[:3000, 1:], columns[3000:], data[3000:, 1:])
     assert abs(none) < 0.01
+
+
+def test_a_class_that_tells_the_radius_only_is_heard():
+    noise = torch.Generator().manual_seed(0)
+    turn, label = torch.rand(1000, generator=noise) * 2 * math.pi, torch.arange(1000) % 2
+    x = torch.stack([turn.cos(), turn.sin()], 1) * (1 + label[:, None])
+    columns = features(label, 2)
+    parts = columns[:700], x[:700], columns[700:], x[700:]
+    assert abs(explained(*parts)[0]) < 0.02
+    assert told(*parts) > 0.15
+    wrong = columns[torch.randperm(1000, generator=noise)]
+    assert told(wrong[:700], x[:700], wrong[700:], x[700:]) < 0.02
 
 
 @pytest.mark.parametrize("size", [2, 8])

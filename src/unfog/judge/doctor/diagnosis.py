@@ -54,7 +54,7 @@ class Diagnosis:
             ]
             unread = [name for name in signs.names() if name not in self.margins]
             words = ", ".join(name.replace("_", " ") for name in unread)
-            return "\n".join(lines + [f"not looked for: {words}"] * bool(unread))
+            return "\n".join(lines + [f"not read: {words}"] * bool(unread))
         lines = []
         for number, one in enumerate(self.findings, 1):
             lines.append(f"{number}. {one.name.replace('_', ' ')}: {one.evidence}")

@@ -7,6 +7,7 @@ import math
 from unfog.judge.doctor.facts import Facts
 from unfog.judge.doctor.finding import Reading, worst
 from unfog.judge.doctor.signs import (
+    FAST,
     GAIN,
     MISFIT,
     STEP,
@@ -143,16 +144,20 @@ def ema_too_long(facts: Facts) -> Reading | None:
 @signs.add("condition_ignored", summary="shuffling a condition changes nothing.")
 def condition_ignored(facts: Facts) -> Reading | None:
     """1 - rise of the error when shuffled, in shares of what the condition lets simple predictions
-    do better.
+    do better; 0 for a net that is only beginning to learn. Of a condition that says nothing: 1
+    where shuffling does nothing either.
     """
     readings = []
     for name, one in facts.conditions.items():
         silent = one.says < 0.02
+        early = gain_of(facts) > FAST and facts.dropout < 0.9
+        if silent:
+            value = 1.0 if one.rise <= 3 * one.error else 0.0
+        else:
+            value = 0.0 if early else 1 - one.rise / one.says
         readings.append(
             Reading(
-                1 - max(one.rise, 2 * one.error if silent else 0.0) / max(one.says, 0.02)
-                if not silent or one.rise > 3 * one.error
-                else 1.0,
+                value,
                 0.75,
                 f"shuffling {name!r} changes the held-out error by {100 * one.rise:.1f} % "
                 f"(standard error {100 * one.error:.1f}); it lowers that of simple "
@@ -172,10 +177,10 @@ def condition_ignored(facts: Facts) -> Reading | None:
 def under_fitting(facts: Facts) -> Reading | None:
     """Mean error beside the better of a Gaussian and a kernel denoiser, where more updates help."""
     found, gain = misfit(facts), gain_of(facts)
-    if found is None or kept_early(facts):
+    if found is None or kept_early(facts) or (found > MISFIT and gain <= GAIN):
         return None
     return Reading(
-        found if gain > GAIN else min(found, MISFIT),
+        found,
         MISFIT,
         f"held-out items are restored with {found:.2f} times the error of simple denoisers, and "
         f"some more updates lower it by {100 * gain:.1f} %",
@@ -190,11 +195,11 @@ def net_too_small(facts: Facts) -> Reading | None:
     help.
     """
     found, gain = misfit(facts), gain_of(facts)
-    if found is None or kept_early(facts):
+    if found is None or kept_early(facts) or (found > MISFIT and gain > GAIN):
         return None
     wide = f"--set net.width={max(64, 4 * facts.width)}" if facts.width else "a larger net"
     return Reading(
-        found if gain <= GAIN else min(found, MISFIT),
+        found,
         MISFIT,
         f"held-out items are restored with {found:.2f} times the error of simple denoisers, and "
         f"more updates change that by {100 * gain:.1f} % only",
@@ -264,7 +269,7 @@ def copying(facts: Facts, cause: str) -> list[Reading]:
 @signs.add("guidance_too_strong", summary="guided samples leave the data, or collapse.")
 def guidance_too_strong(facts: Facts) -> Reading | None:
     """|log| of the spread of samples of one condition over that at scale 1 beyond log 1.6; or their
-    share outside the data's range beyond that at scale 1 by 0.1.
+    share outside the data's range beyond that at scale 1 by 0.04.
     """
     drawn = facts.drawn
     if drawn is None or not facts.conditions or drawn.scale <= 1:
@@ -281,6 +286,6 @@ def guidance_too_strong(facts: Facts) -> Reading | None:
     return worst(
         [
             Reading(abs(math.log(ratio)), math.log(1.6), evidence, cause, fix),
-            Reading(more, 0.1, evidence, cause, fix),
+            Reading(more, 0.04, evidence, cause, fix),
         ]
     )

@@ -56,7 +56,8 @@ NEAR = (0.1, 0.2, 0.4)
 """Widths of the data's kernel, likewise."""
 ALIKE = 0.3
 """Width of the condition's kernel, in units of its overall deviation."""
-MANY = 2000
+TAUGHT, ASKED = 1000, 400
+"""Items that the kernel denoiser knows, and that it restores."""
 
 
 def told(given: Tensor, data: Tensor, held_given: Tensor, held: Tensor) -> float:
@@ -71,16 +72,15 @@ def told(given: Tensor, data: Tensor, held_given: Tensor, held: Tensor) -> float
     Args:
         given, held_given: (N, k), (M, k).     data, held: (N, D), (M, D).
     """
-    x, y = data[:MANY].double(), held[:MANY].double()
+    x, y = data[:TAUGHT].float(), held[:ASKED].float()
     whole = x.var(0).mean().sqrt().clamp_min(1e-12)
     x, y = x / whole, y / whole
     spread = given.double().var(0).sum().sqrt().clamp_min(1e-12)
-    apart = torch.cdist(held_given[:MANY].double() / spread, given[:MANY].double() / spread)
-    alike = -apart.square() / (2 * ALIKE**2)
-    noise = torch.Generator().manual_seed(5)
-    most = 0.0
+    apart = torch.cdist(held_given[:ASKED].double() / spread, given[:TAUGHT].double() / spread)
+    alike = (-apart.square() / (2 * ALIKE**2)).float()
+    noise, most = torch.Generator().manual_seed(5), 0.0
     for sigma in NOISE:
-        x_t = y + sigma * torch.randn(y.shape, generator=noise, dtype=y.dtype)
+        x_t = y + sigma * torch.randn(y.shape, generator=noise)
         far = torch.cdist(x_t, x).square()
         scores = [-far / (2 * (sigma**2 + near**2)) for near in NEAR]
         plain, knowing = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -41,6 +42,8 @@ from unfog.train.log import read
 LEVELS = 6
 MOST = 256
 """Items of a part that are restored."""
+FRINGE = 0.95
+"""Share of the items, from the middle outwards, that are restored."""
 LEAST = 100
 """Items from which 1 % of them is one."""
 BASE = 2000
@@ -56,9 +59,18 @@ class Part:
     cond: dict[str, Tensor]
     places: np.ndarray
 
-    def take(self, count: int) -> Part:
-        """The first of them."""
-        index = np.arange(min(count, len(self.items)))
+    def central(self, count: int, base: State) -> Part:
+        """The first of them, without the twentieth that lies furthest from the middle of `base`:
+        one stray item would outweigh all others.
+        """
+        index, x = np.arange(len(self.items)), numbers(self.x)
+        if x.shape[1]:
+            away = (x - numbers(base).mean(0)).square().sum(1)
+            index = np.sort(away.argsort(stable=True).numpy()[: math.ceil(FRINGE * len(index))])
+        return self.take(index[:count])
+
+    def take(self, index: np.ndarray) -> Part:
+        """Those at these places."""
         picked = torch.from_numpy(index)
         cond = {name: value[picked] for name, value in self.cond.items()}
         return Part(
@@ -84,7 +96,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
     plain = Trained(model.folder, config, model.net, model.borders, model.splits, device="cpu")
     times = levels(model.net.path, LEVELS)
     labels = classes(model, base.cond)
-    clock = _clock(model)
+    clock = clock_of(model)
     raw = None if clock.kept is not None else _last(plain)  # those are of a later step
     fit, dead, noisings, further = _fit(plain, raw, base, held, times, labels)
     mlp = config.net["name"] in ("mlp", "table", "dit")
@@ -163,9 +175,9 @@ def _fit(
         own = None if known is None else classes(model, part.cond)
         return Noisings(model.net, part.x, part.cond, times, train=base_x, labels=known, known=own)
 
-    few = base.take(most)
+    few = base.central(most, base.x)
     mine = noised(few, base.x, labels)
-    theirs = None if held is None else noised(held.take(most), base.x, labels)
+    theirs = None if held is None else noised(held.central(most, base.x), base.x, labels)
     if theirs is not None:  # one unit for both, so that their errors can be compared
         mine.units = theirs.units
     looked, own = theirs or mine, mine.errors(model.net)
@@ -190,7 +202,7 @@ def _levels(errors: Tensor) -> tuple[float, ...]:
     return tuple(float(v) for v in errors.mean(1))
 
 
-def _clock(model: Trained) -> Clock:
+def clock_of(model: Trained) -> Clock:
     """What the memorisation clock saw, and whether the run has earlier weights for that."""
     looks = seen(model.folder, "clock")
     first = next((line["step"] for line in looks if line.get("copying")), None)
@@ -260,7 +272,7 @@ def _aim(model: Trained, base: Part) -> Aim | None:
         return None
     objective = build_objective(config)
     law, weight = objective.times, objective.weight
-    part = base.take(1000)
+    part = base.take(np.arange(min(1000, len(base.items))))
     count = len(lead(part.x))
     drawn = law.draw(path, 4096, rng=BatchRng(0, 53)).double()
     many = [

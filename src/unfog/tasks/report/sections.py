@@ -137,7 +137,7 @@ def findings(facts: Facts) -> str:
             f"<td>{text(finding['fix'])}</tr>"
         )
     head = "<tr><th>finding<th>evidence<th>what to do</tr>"
-    table = f"<div class=wide><table>{head}{''.join(rows)}</table></div>"
+    table = f"<div class='wide findings'><table>{head}{''.join(rows)}</table></div>"
     also = ", ".join(_words(one["name"]) for one in facts.diagnosis["explained"])
     told = table if rows else "<p class=good>✓ No fault was found.</p>"
     if also:
@@ -152,7 +152,7 @@ def _margins(diagnosis: dict[str, Any]) -> str:
         for name, one in diagnosis["margins"].items()
     ]
     unread = ", ".join(_words(name) for name in diagnosis["not_read"])
-    last = f"<p class=note>Not looked for here: {text(unread)}.</p>" if unread else ""
+    last = f"<p class=note>Not read here: {text(unread)}.</p>" if unread else ""
     return (
         "<details><summary>Every sign beside its limit</summary><div class=wide><table>"
         f"<tr><th>sign<th>measured<th>limit</tr>{''.join(rows)}</table></div>{last}</details>"

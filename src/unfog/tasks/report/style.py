@@ -24,7 +24,7 @@ svg { width: 100%; height: auto; display: block }
 .wide { overflow-x: auto }
 pre { overflow-x: auto; font-size: .82rem; background: var(--card); padding: .7rem;
   border-radius: .4rem }
-details > summary { cursor: pointer; color: var(--quiet) }
+details { margin-top: .8rem } details > summary { cursor: pointer; color: var(--quiet) }
 .note { color: var(--quiet) } .good { color: var(--good) } .warn { color: var(--warn) }
 .bad { color: var(--bad) } a { color: var(--first) }
 .cards { display: grid; gap: .8rem; grid-template-columns: repeat(auto-fit, minmax(15rem, 1fr));
@@ -34,9 +34,14 @@ details > summary { cursor: pointer; color: var(--quiet) }
 .charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)) }
 figure { margin: 0 } figcaption { color: var(--quiet); font-size: .9rem; margin-top: .3rem }
 .pair { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)) }
+.findings th:first-child, .findings td:last-child { min-width: 10rem }
 .nearest td, .nearest th { white-space: nowrap } .nearest td.bad { font-weight: 600 }
 @media (max-width: 40rem) { .figures tr { display: grid; grid-template-columns: 1fr 1fr;
     border-bottom: 1px solid var(--rule); padding: .5rem 0 }
+  .findings tr { display: block; border-bottom: 1px solid var(--rule); padding: .5rem 0 }
+  .findings tr:first-child { display: none }
+  .findings th, .findings td { display: block; border: 0; padding: .1rem }
+  .findings td:last-child::before { content: "fix: "; color: var(--quiet) }
   .figures tr:first-child { display: none } .figures th, .figures td { border: 0; padding: .1rem }
   .figures th, .figures td:last-child { grid-column: 1 / -1 }
   .figures td:nth-of-type(2)::before { content: "floor "; color: var(--quiet) } }
