@@ -81,7 +81,7 @@ def row_plants(rows: Rows, rng: Any) -> Iterator[tuple[str, Rows]]:
     ):
         near = rows.numbers + noise * scale
         near[:, whole] = np.round(near[:, whole])
-        yield name, replace(rows, numbers=near)
+        yield f"noise 1 % of the {what}", replace(rows, numbers=near)
     codes = rows.codes.copy()
     for row in codes:
         j = rng.integers(len(row))

@@ -7,7 +7,7 @@ from typing import Any
 
 FEW = 1000
 COMPONENTS = 256
-"""Principal components that are kept, at most; fewer items than these span little of what is new."""
+"""Principal components that are kept, at most; fewer items span little of what is new."""
 
 
 def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
