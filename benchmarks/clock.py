@@ -1,4 +1,4 @@
-"""The memorisation clock against the amount of data: when samples get good, and when they are copies.
+"""The memorisation clock against the amount of data: when samples get good, when they are copies.
 
     python benchmarks/clock.py --data train.npz --held test.npz --items 50 200 800 3200 --out FOLDER
 
@@ -166,8 +166,9 @@ def show(found: dict[int, list[Look]], batch: int) -> None:
     for count, looks in found.items():
         good, bad, last = good_at(looks), copied_at(looks), looks[-1]
         passes = "" if bad is None else f"{bad * min(batch, count) / count:.0f}"
+        when = f"not by {last.step}" if bad is None else bad
         print(
-            f"| {count} | {good} | {'not by ' + str(last.step) if bad is None else bad} | {passes} | "
+            f"| {count} | {good} | {when} | {passes} | "
             f"{100 * last.rate:.0f} % ({100 * last.low:.0f} to {100 * last.high:.0f}), "
             f"control {100 * last.control:.0f} % |",
             flush=True,

@@ -75,10 +75,7 @@ def row_plants(rows: Rows, rng: Any) -> Iterator[tuple[str, Rows]]:
     noise = 0.01 * rng.normal(size=rows.numbers.shape)
     spread = np.nanstd(rows.numbers, axis=0)
     whole = np.all(np.nan_to_num(rows.numbers) == np.round(np.nan_to_num(rows.numbers)), 0)
-    for name, scale in (
-        ("noise 1 % of the spread", spread),
-        ("noise 1 % of the value", rows.numbers),
-    ):
+    for what, scale in (("spread", spread), ("value", rows.numbers)):
         near = rows.numbers + noise * scale
         near[:, whole] = np.round(near[:, whole])
         yield f"noise 1 % of the {what}", replace(rows, numbers=near)
