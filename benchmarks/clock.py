@@ -159,9 +159,7 @@ def picture(path: pathlib.Path, found: dict[int, list[Look]]) -> None:
 
 def show(found: dict[int, list[Look]], batch: int) -> None:
     """One markdown table."""
-    print(
-        "| items | good from update | copying from update | the same in passes | copies at the end |"
-    )
+    print("| items | good from update | copying from update | in passes | copies at the end |")
     print("|---|---|---|---|---|")
     for count, looks in found.items():
         good, bad, last = good_at(looks), copied_at(looks), looks[-1]
