@@ -74,9 +74,9 @@ def watched(train: np.ndarray, held: Tensor, most: int, *, batch: int, seed: int
         kind="array",
         given=[],
         recipe="flow",
-        batch=min(batch, len(train)),
-        lr=1e-3,
-        settings={"net.width": 512, "schedule": "constant"},
+        batch=batch,
+        lr=2e-3,
+        settings={"net.width": 256, "net.depth": 3, "schedule": "constant"},
         reading={},
         seed=seed,
         device="cpu",
@@ -163,7 +163,7 @@ def show(found: dict[int, list[Look]], batch: int) -> None:
     print("|---|---|---|---|---|")
     for count, looks in found.items():
         good, bad, last = good_at(looks), copied_at(looks), looks[-1]
-        passes = "" if bad is None else f"{bad * min(batch, count) / count:.0f}"
+        passes = "" if bad is None else f"{bad * batch / count:.0f}"
         when = f"not by {last.step}" if bad is None else bad
         print(
             f"| {count} | {good} | {when} | {passes} | "
@@ -180,7 +180,7 @@ def main() -> None:
     ask.add_argument("--held", type=pathlib.Path, required=True, help="others, not learnt from")
     ask.add_argument("--items", type=int, nargs="+", default=[50, 200, 800, 3200])
     ask.add_argument("--most", type=int, default=20_000, help="updates")
-    ask.add_argument("--batch", type=int, default=50)
+    ask.add_argument("--batch", type=int, default=64)
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--out", type=pathlib.Path, required=True)
     asked = ask.parse_args()

@@ -133,7 +133,7 @@ def run(task: Task, arm: dict[str, Any], seconds: float, seed: int) -> list[Look
     made = made if begin is None else started(made, begin)
     horizon = Horizon(max(20, int(seconds / pace(made))))
     looks: list[Look] = []
-    when = arm.get("looks", LOOKS)
+    when = list(arm.get("looks", LOOKS))
     spent, last = 0.0, time.process_time()
     for progress, ema in updates(made, horizon):
         spent += time.process_time() - last
@@ -413,6 +413,7 @@ def main() -> None:
     ask.add_argument("--judge-seconds", type=float, default=40.0, help="CPU seconds of its net")
     ask.add_argument("--keep", type=pathlib.Path, help="where the judge and the base run stay")
     ask.add_argument("--seeds", type=int, default=2, help="splits of the target, each trained once")
+    ask.add_argument("--looks", type=float, nargs="+", help="shares of a training to look at")
     ask.add_argument("--arms", nargs="+", help="of those compared; plain is always")
     ask.add_argument("--json", type=pathlib.Path, help="write all figures here")
     ask.add_argument("--pictures", type=pathlib.Path, help="a folder for grids of samples")
@@ -428,6 +429,8 @@ def main() -> None:
             pool = np.concatenate([images(asked.data / name, side)[0] for name in asked.target])
             base = stay / f"base-{side}"
             chosen = arms(base)
+            if asked.looks:
+                chosen = {name: {"looks": asked.looks, **arm} for name, arm in chosen.items()}
             wanted = {k: v for k, v in chosen.items() if k in ["plain", *(asked.arms or chosen)]}
             if (
                 any("start" in arm for arm in wanted.values())
