@@ -72,10 +72,13 @@ def image_plants(pixels: np.ndarray, rng: Any) -> Iterator[tuple[str, np.ndarray
 def row_plants(rows: Rows, rng: Any) -> Iterator[tuple[str, Rows]]:
     """Ways to hide a copy of a row."""
     yield "exact", rows
-    near = rows.numbers * (1 + 0.01 * rng.normal(size=rows.numbers.shape))
+    noise = 0.01 * rng.normal(size=rows.numbers.shape)
+    spread = np.nanstd(rows.numbers, axis=0)
     whole = np.all(np.nan_to_num(rows.numbers) == np.round(np.nan_to_num(rows.numbers)), 0)
-    near[:, whole] = np.round(near[:, whole])
-    yield "numbers by 1 %", replace(rows, numbers=near)
+    for what, scale in (("spread", spread), ("value", rows.numbers)):
+        near = rows.numbers + noise * scale
+        near[:, whole] = np.round(near[:, whole])
+        yield f"noise 1 % of the {what}", replace(rows, numbers=near)
     codes = rows.codes.copy()
     for row in codes:
         j = rng.integers(len(row))
@@ -132,8 +135,18 @@ def of_table(path: pathlib.Path, rng: Any) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, required=True)
-    data, rng = parser.parse_args().data, np.random.default_rng(0)
+    parser.add_argument("--tables", action="store_true", help="tables only")
+    asked, rng = parser.parse_args(), np.random.default_rng(0)
+    data = asked.data
     torch.set_num_threads(1)
+    if not asked.tables:
+        images(data, rng)
+    for name in ("adult_train", "california_housing", "abalone", "insurance"):
+        of_table(data / "tables" / f"{name}.csv", rng)
+
+
+def images(data: pathlib.Path, rng: Any) -> None:
+    """Every line about images."""
     fashion = [np.load(data / f"images_fashion_mnist/{p}.npz")["images"] for p in ("train", "test")]
     for count in (5000, len(fashion[0])):
         of_images("Fashion-MNIST", fashion[0][:count], fashion[1], rng)
@@ -141,8 +154,6 @@ def main() -> None:
     of_images("CIFAR-10", zips[0], zips[1], rng)
     lilies = data / "images_flowers_fewshot/tigerlily_80.zip"
     of_images("tiger lilies, 64 px", photos(lilies, "train", 64), photos(lilies, "test", 64), rng)
-    for name in ("adult_train", "california_housing", "abalone", "insurance"):
-        of_table(data / "tables" / f"{name}.csv", rng)
 
 
 if __name__ == "__main__":

@@ -40,15 +40,17 @@ from unfog.tasks.assemble import build_model, build_objective, build_schedule, d
 from unfog.tasks.fit import started
 from unfog.tasks.learn import batches_of
 from unfog.tasks.prepare import prepare
-from unfog.tasks.recipes import recipes
 from unfog.tasks.start import read_start
 from unfog.tasks.trained import Trained
 from unfog.train.loop import train
 from unfog.train.optim import adamw
 from unfog.train.schedule import Horizon
 
-LOOKS = (0.02, 0.04, 0.07, 0.12, 0.2, 0.35, 0.6, 1.0)
-"""Shares of the training at which a run is looked at."""
+LOOKS = (0.2, 0.4, 0.7, 1.0)
+EARLY = (0.002, 0.004, 0.008, 0.015, 0.03, 0.06, 0.12, 0.25, 0.5, 1.0)
+"""Shares of the training at which a run is looked at; a perceptron copies soon."""
+COPIED = 0.6
+"""The copy rate at which a run ends: no later look could count."""
 COUNT = 160
 """Samples a look."""
 DRAWS = 200
@@ -131,15 +133,16 @@ def run(task: Task, arm: dict[str, Any], seconds: float, seed: int) -> list[Look
     made = made if begin is None else started(made, begin)
     horizon = Horizon(max(20, int(seconds / pace(made))))
     looks: list[Look] = []
+    when = list(arm.get("looks", LOOKS))
     spent, last = 0.0, time.process_time()
     for progress, ema in updates(made, horizon):
         spent += time.process_time() - last
         if progress.step % 10 == 0:  # a busy machine changes the number of updates, not the time
             horizon.steps = max(progress.step, round(progress.step * seconds / spent))
-        due = seconds * LOOKS[len(looks)]
+        due = seconds * when[len(looks)]
         if spent >= due or progress.step == horizon.steps:
             looks.append(look(task, made, ema, spent, progress.step))
-            if len(looks) == len(LOOKS):
+            if len(looks) == len(when) or looks[-1].novelty.value > COPIED:
                 break
         last = time.process_time()
     return looks
@@ -230,18 +233,21 @@ def replicates(runs: list[tuple[list[tuple[Look, Tensor]], Task]], seed: int) ->
 
 def arms(base: pathlib.Path) -> dict[str, dict[str, Any]]:
     """What is compared, by name."""
-    wishes = recipes["few"].wishes
-    augment = {key: value for key, value in wishes.items() if key.startswith("train.augment")}
-    net = {"net": "unet", "net.width": 32, "net.mult": [1, 2, 3], "net.blocks": 1}
-    grid = {"settings": {**net, "space": "wavelet"}, "lr": 5e-3, "batch": 32, "recipe": "few"}
+    flat = {"net": "mlp", "net.width": 512, "space": "pca", "space.explained": 0.9999}
     return {
         "plain": {},
-        "plain + augment": {"settings": augment},
-        "plain + dropout": {"settings": {"net.dropout": wishes["net.dropout"]}},
+        "plain, perceptron on components": {
+            "settings": flat,
+            "batch": 512,
+            "lr": 1e-3,
+            "looks": EARLY,
+        },
         "few": {"recipe": "few"},
+        "few without crops": {"recipe": "few", "settings": {"train.crop": 0.0}},
+        "few without augmentation": {"recipe": "few", "settings": {"train.augment": 0.0}},
+        "few without dropout": {"recipe": "few", "settings": {"net.dropout": 0.0}},
         "few, from": {"recipe": "few", "start": base},
-        "few, U-Net": grid,
-        "few, U-Net + crops": {**grid, "settings": {**grid["settings"], "train.crop": 0.5}},
+        "plain, from": {"start": base},
     }
 
 
@@ -407,6 +413,7 @@ def main() -> None:
     ask.add_argument("--judge-seconds", type=float, default=40.0, help="CPU seconds of its net")
     ask.add_argument("--keep", type=pathlib.Path, help="where the judge and the base run stay")
     ask.add_argument("--seeds", type=int, default=2, help="splits of the target, each trained once")
+    ask.add_argument("--looks", type=float, nargs="+", help="shares of a training to look at")
     ask.add_argument("--arms", nargs="+", help="of those compared; plain is always")
     ask.add_argument("--json", type=pathlib.Path, help="write all figures here")
     ask.add_argument("--pictures", type=pathlib.Path, help="a folder for grids of samples")
@@ -422,6 +429,8 @@ def main() -> None:
             pool = np.concatenate([images(asked.data / name, side)[0] for name in asked.target])
             base = stay / f"base-{side}"
             chosen = arms(base)
+            if asked.looks:
+                chosen = {name: {"looks": asked.looks, **arm} for name, arm in chosen.items()}
             wanted = {k: v for k, v in chosen.items() if k in ["plain", *(asked.arms or chosen)]}
             if (
                 any("start" in arm for arm in wanted.values())

@@ -148,6 +148,10 @@ def test_defaults_are_few_and_reasoned() -> None:
     assert small["net"]["name"] == "unet"
     assert len(small["net"]["mult"]) == 2
     assert any("copy" in text for text in image.defaults((3, 64, 64), 60)["warnings"])
+    pixels, waves, many = (image.defaults((3, s, s), n) for s, n in ((32, 60), (64, 60), (32, 500)))
+    assert (pixels["net"]["name"], pixels["space"]) == ("unet", {"name": "identity"})
+    assert waves["space"] == {"name": "wavelet", "levels": 1}
+    assert (many["net"]["name"], many["space"]["name"]) == ("mlp", "pca")
     assert array.defaults((3,), 1000)["net"]["name"] == "mlp"
     assert array.defaults((4, 16, 16), 1000)["net"]["name"] == "unet"
     assert array.defaults((4, 16, 16), 999)["space"]["name"] == "pca"

@@ -32,7 +32,8 @@ def weights(run) -> dict[str, torch.Tensor]:
 def base(tmp_path_factory):
     """A perceptron on principal components of images, and a U-Net on wavelets of others."""
     place = tmp_path_factory.mktemp("base")
-    settings = {"net.width": 16, "net.depth": 2}
+    settings = {"net": "mlp", "net.width": 16, "net.depth": 2, "space": "pca"}
+    settings["space.explained"] = 0.9999
     how = {"kind": "image", "batch": 8, **QUIET}
     unfog.fit(pictures(0), out=place / "mlp", steps=20, settings=settings, **how)
     unfog.fit(pictures(0), out=place / "unet", steps=6, settings=UNET, **how)
@@ -99,7 +100,7 @@ def test_partly_the_same_is_said(base, tmp_path) -> None:
         torch.testing.assert_close(own[name], theirs[name], rtol=0, atol=1e-6)
     assert any("of conditions, first" in text for text in model.config.reasons)
     assert model.config.train.lr == STILL["lr"]
-    assert model.config.train.batch == 8
+    assert model.config.train.batch == 24  # the kind's, for the net that it would take itself
 
 
 def test_conditions_go_by_name_and_vocabulary(tmp_path) -> None:

@@ -35,8 +35,10 @@ DRAWING = 10
 """Sampling steps, at most."""
 EPOCHS = 8
 """Passes over the data before the first look."""
-FIRST = 25
-"""Updates before the first look: this many, or a fiftieth of the run."""
+FIRST = 8
+"""Updates before the first look: 30 images on their principal components are copied after 40."""
+SHORT = 25
+"""Updates of a run below which it is not watched."""
 MOST, ROWS, SOME = 400, 2000, 64
 """Samples a look: at most, of tables at most, and at least."""
 PAIRS = 20_000_000
@@ -62,21 +64,22 @@ class Moments:
 def moments(config: Config, count: int) -> Moments:
     """Looks at geometric distances, as copying takes a time in proportion to the data.
 
-    The first comes when every item was seen eight times; so many samples are drawn as a fiftieth
-    of the run's work allows. Runs of fewer than 25 updates are not watched at all.
+    The first comes when every item was seen eight times, however long the run is to be; so many
+    samples are drawn as a fiftieth of the run's work allows. Runs of fewer than 25 updates are not
+    watched at all.
 
     Args:
         count: training items.
     """
     t = config.train
-    if t.steps < FIRST:
+    if t.steps < SHORT:
         return Moments((), 0)
-    begin = max(FIRST, t.steps // 50, math.ceil(EPOCHS * count / t.batch))
+    begin = max(FIRST, math.ceil(EPOCHS * count / t.batch))
     evaluations = SHARE * t.steps * (3 * t.batch + UPDATE) / min(DRAWING, config.sampling_steps)
     most = min(ROWS, max(SOME, PAIRS // count)) if config.kind == "table" else MOST
     for ratio in (math.sqrt(2), 2.0, 4.0):
         # a budget's steps may come out as twice as many as were planned
-        far = max(0, math.floor(math.log(2 * t.steps / begin, ratio)) + 1) if begin else 0
+        far = max(0, math.floor(math.log(2 * t.steps / begin, ratio)) + 1)
         steps = tuple(round(begin * ratio**i) for i in range(far))
         samples = int(evaluations / (1 + sum(step < t.steps for step in steps)))
         if samples >= SOME:

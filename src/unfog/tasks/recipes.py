@@ -225,8 +225,8 @@ recipes.add(
         sampling_steps=20,
         weight={"name": "unit"},
         schedule={"name": "cosine"},
-        train={"batch": 128},  # items are drawn again within a batch, each augmented otherwise
         wishes={
+            "train.crop": 0.5,
             "train.augment": 0.5,
             "train.augmentations": ["mirror", "brightness", "contrast"],
             "net.dropout": 0.1,

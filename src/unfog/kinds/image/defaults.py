@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 FEW = 1000
+COMPONENTS = 256
+"""Principal components that are kept, at most; fewer items span little of what is new."""
 
 
 def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
@@ -17,6 +19,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
     """
     _, height, width = state_shape
     size = math.prod(state_shape)
+    lr: float | None = None
     reasons, warnings = [], []
     if n_items < FEW:
         warnings.append(
@@ -28,8 +31,16 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         space: dict[str, Any] = {"name": "identity"}
         batch = 128
         reasons.append(f"a small U-Net on the pixels of {height}x{width} images")
+    elif n_items < COMPONENTS:
+        levels = max(0, math.ceil(math.log2(max(height, width) / 32)))
+        net = {"name": "unet", "width": 32, "mult": [1, 2, 3], "blocks": 1}
+        space = {"name": "wavelet", "levels": levels} if levels else {"name": "identity"}
+        batch, lr = 32, 2e-3
+        reasons.append(
+            f"a U-Net, since principal components of {n_items} images span these and little else"
+        )
     elif n_items < FEW or size <= 1024:
-        kept = min(256, size)
+        kept = min(COMPONENTS, size)
         net = {"name": "mlp", "width": 1024 if n_items >= FEW else 512, "depth": 4}
         space = {"name": "pca", "explained": 0.9999, "components": kept}
         batch = 512
@@ -50,7 +61,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         "net": net,
         "space": space,
         "batch": max(1, min(batch, n_items)),
-        "lr": 1e-3 if net["name"] == "mlp" else 5e-3,
+        "lr": lr or (1e-3 if net["name"] == "mlp" else 5e-3),
         "scale": 1.5,
         "reasons": reasons,
         "warnings": warnings,
