@@ -84,7 +84,9 @@ class Within:
 
     def _error(self, t: Tensor) -> Tensor:
         """r_t, how far off a prediction is guessed to be."""
-        path = self.path.fields[self.field] if isinstance(self.path, Product) else self.path
+        path = self.path
+        if isinstance(path, Product) and self.field is not None:
+            path = path.fields[self.field]
         assert isinstance(path, Affine)
         alpha, sigma = path.alpha(t), path.sigma(t)
         return sigma * self.spread / (sigma.square() + (alpha * self.spread).square()).sqrt()
