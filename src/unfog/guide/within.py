@@ -64,7 +64,7 @@ class Within:
         self, x_t: Any, seen: tuple[Any, ...], t: Tensor, s: Tensor, *, rng: Rng, mask: Any = None
     ) -> tuple[Any, Tensor]:
         """An ancestral move to the cut prediction, weighed against one to the plain one."""
-        x_hat, log, inside = seen
+        _, log, inside = seen
         if bool(s > 0):
             return self._steer.move(x_t, seen, t, s, rng=rng, mask=mask)
         # the last chance is the end's own weight, so it is not taken back

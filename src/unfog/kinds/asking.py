@@ -66,7 +66,7 @@ def split(text: str, names: Iterable[str]) -> tuple[str, str]:
 
     Raises: ArgumentError where there is no sign.
     """
-    whole = re.match(r"^\s*((?:%s)\s*\(.*\))\s*=(.*)$" % "|".join(AGGREGATES), text, re.S)
+    whole = re.match(rf"^\s*((?:{'|'.join(AGGREGATES)})\s*\(.*\))\s*=(.*)$", text, re.S)
     if whole:
         return whole[1], whole[2]
     fitting = [name for name in names if text.startswith(name)]

@@ -1,4 +1,4 @@
-"""What a condition on a table's column allows in the state: codes of a category, spans of scores."""
+"""What a condition on a table's column allows: codes of a category, spans of a number's scores."""
 
 from __future__ import annotations
 
