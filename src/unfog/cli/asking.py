@@ -28,12 +28,14 @@ def conditions(model: Any, texts: list[str], count: int) -> dict[str, Any] | Non
         key, value = split(text, names)
         if key in asked:
             raise ArgumentError(
-                f"--given {key} is there twice; give one value, a range as {key}=30..40, several as "
-                f"{key}=a|b, or {key}=* for all classes in turn"
+                f"--given {key} is there twice; give one value, a range as {key}=30..40, several "
+                f"as {key}=a|b, or {key}=* for all classes in turn"
             )
         found = find(key, names)
         kind = names[found].kind if found else ""
         if value == "*" and found:
+            if count < 1:
+                raise ArgumentError(f"{key}=* is for sample; holes have no order: say {key}=a|b")
             if kind != "level":
                 raise ArgumentError(f"{key}=* runs through classes, and {key!r} is a number")
             levels = names[found].levels

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import Flag, Json, app
+from unfog.cli.app import Flag, Json, Many, app
 from unfog.errors import ArgumentError
 
 
@@ -22,6 +22,8 @@ def fill(
     draws: int = 1,
     steps: int | None = None,
     unknown: str = "refuse",
+    given: Many = None,
+    candidates: int | None = None,
     seed: int = 0,
     batch: int | None = None,
     overwrite: Flag = False,
@@ -46,6 +48,11 @@ def fill(
         Sampling steps.
     unknown
         Levels that the run has not seen: refuse, or as-missing, which draws known ones instead.
+    given
+        What drawn cells are to be (repeatable): label=cat, label=cat|dog, age=30..40,
+            income>=50000. Known cells stay.
+    candidates
+        Tries per row where conditions need weights; as many as they are worth where left out.
     seed
         A draw depends on seed, row and draw only.
     batch
@@ -57,19 +64,31 @@ def fill(
     json
         One JSON object on standard output.
     """
+    from unfog.cli.asking import conditions
     from unfog.tasks.load import load
     from unfog.tasks.show import note
 
     if out.exists() and not overwrite:
         raise ArgumentError(f"{out} is there already; add --overwrite or name another")
     model = load(run, device=device)
-    filled = model.fill(source, draws=draws, steps=steps, unknown=unknown, seed=seed, batch=batch)
+    filled = model.fill(
+        source,
+        draws=draws,
+        steps=steps,
+        unknown=unknown,
+        given=conditions(model, given or [], 0),
+        candidates=candidates,
+        seed=seed,
+        batch=batch,
+    )
     where = filled.save(out, overwrite=overwrite)
     facts = filled.facts()
     if json:
         return {"out": str(where), "seed": seed, **facts}
     for text in filled.notes:
         note(f"note: {text}")
+    if filled.met is not None:
+        print("\n".join(filled.met.lines()), file=sys.stderr)
     cells = sum(facts["holes"].values())
     print(
         f"{cells} cells in {facts['rows_with_holes']} of {facts['rows']} rows, drawn {draws} "

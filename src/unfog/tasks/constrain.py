@@ -25,7 +25,7 @@ from unfog.tasks.assemble import Sampling
 from unfog.tasks.firsts import Firsts, first_draws, lone_number
 from unfog.tasks.generate import Held, Samples, samples_of
 from unfog.tasks.limits import Limits, ask, empty, places
-from unfog.tasks.met import Met, measure, tolerance
+from unfog.tasks.met import measure, tolerance
 from unfog.tasks.mixes import mixed
 from unfog.tasks.pool import pick_each, pick_together
 
@@ -178,10 +178,12 @@ def _table(
     return dataclasses.replace(samples, raw=table, met=met)
 
 
-def usual(model: Trained, limits: Limits, together: bool, count: int) -> int:
+def usual(
+    model: Trained, limits: Limits, together: bool, count: int, *, filling: bool = False
+) -> int:
     """How many candidates per row: one where weights can't differ."""
-    told = model.net.told
-    alone = lone_number(model, limits)
+    told = model.net.told and not filling
+    alone = not filling and lone_number(model, limits)
     if limits.spans and not alone:
         size = FEW
     else:
@@ -300,6 +302,3 @@ def written_in(
             values[row] = rare[pick[row]][0]
         columns[name] = Cells(values, cells.present)
     return Table(columns)
-
-
-__all__ = ["Met", "constrained", "nameable"]
