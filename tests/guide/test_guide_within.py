@@ -50,15 +50,15 @@ def test_correlated_numbers_are_as_exact_draws_that_were_kept():
         truth,
         [[0.5], [-INF]],
         [[INF], [0.3]],
-        groups=1200,
+        groups=1000,
         size=32,
         path=paths.make("linear"),
-        steps=50,
+        steps=80,
     )
     draws = np.random.default_rng(0).multivariate_normal([0, 0], cov.numpy(), 400_000)
     kept = draws[(draws[:, 0] > 0.5) & (draws[:, 1] < 0.3)]
     for column in (0, 1):
-        assert stats.ks_2samp(x[:, column].numpy(), kept[:, column]).statistic < 0.06
+        assert stats.ks_2samp(x[:, column].numpy(), kept[:, column]).statistic < 0.07
     assert last.ess.mean() > 4
 
 
