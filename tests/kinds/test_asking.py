@@ -120,7 +120,7 @@ def test_a_command_lines_words(text, found):
 
 
 def test_words_without_a_sign():
-    with pytest.raises(ArgumentError, match="name=value.*age=30..40.*got 'label'"):
+    with pytest.raises(ArgumentError, match=r"name=value.*age=30\.\.40.*got 'label'"):
         split("label", NAMES)
 
 

@@ -103,7 +103,7 @@ def test_several_sets_of_levels_have_the_joint_conditional_frequencies():
 def test_one_set_of_levels_is_exact_without_weights():
     count = 6000
     limits = rows(count, codes={0: torch.tensor([0.0, 1.0, 1.0]).expand(count, -1)})
-    state, ess = drawn(model(), limits, 1, count)
+    state, _ = drawn(model(), limits, 1, count)
     share = torch.bincount(state["cat"][:, 0], minlength=3).double() / count
     truth = P.sum((1, 2))[1:] / P.sum((1, 2))[1:].sum()
     assert share[0] == 0

@@ -9,6 +9,7 @@ they compare: dates and durations as microseconds, all else as Python's own type
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,11 @@ class Name:
     dtype: np.dtype = field(default_factory=lambda: np.dtype(object))
     levels: tuple[Any, ...] = ()
     ordered: bool = False
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """A level as it is written -> its place."""
+        return {spelt(level): place for place, level in enumerate(self.levels)}
 
 
 @dataclass(frozen=True)

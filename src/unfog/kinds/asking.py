@@ -259,8 +259,7 @@ def _place(column: Name, value: Any) -> int | None:
             value = plain(value, column.dtype, column.name)
         except ArgumentError:
             return None
-    word = spelt(value)
-    return next((i for i, level in enumerate(column.levels) if spelt(level) == word), None)
+    return column.places.get(spelt(value))
 
 
 def _shown(column: Name, level: Any) -> str:

@@ -61,11 +61,13 @@ def constrained(
     Args:
         draw: `generate` with everything but `given` and `held`.
     """
+    fields = model.borders.given.fields
+    if all(_as_it_stands(fields, name, value, count) for name, value in given.items()):
+        return None
     names = nameable(model)
     if not names:
         return None
     asked = read(given, names, count)
-    fields = model.borders.given.fields
     if asked.plain and all(name in fields for name in asked.conditions):
         return None
     if candidates is not None and not (isinstance(candidates, int) and candidates >= 1):
@@ -79,17 +81,25 @@ def constrained(
     if model.config.kind == "table":
         return _table(model, count, asked, said, how, seed, first, rows, candidates, draw)
     values, notes, ess, size = mixed(fields, asked, count, mix(seed, 0x67), candidates)
-    plain = {
-        name: said[name]
-        for name, condition in asked.conditions.items()
-        if isinstance(condition, Equal | Rows)
-    }
+    plain = _values(asked, names, said)
     samples = draw(given={**plain, **values})
     there = slice(None) if rows is None else slice(rows.start, rows.stop)
     met = measure(
         asked, {n: v[there] for n, v in values.items()}, ess=ess, candidates=size, notes=notes
     )
     return dataclasses.replace(samples, met=met)
+
+
+def _as_it_stands(fields: Mapping[str, Any], key: str, value: Any, count: int) -> bool:
+    """Whether this is plainly a value, or one per row, of what the model was fitted with."""
+    known = fields.get(find(key, fields) or "")
+    if known is None or isinstance(value, tuple | set | frozenset):
+        return False
+    if isinstance(value, str):
+        return not isinstance(known, NumberField) and (
+            not isinstance(known, ClassField) or value in known.places
+        )
+    return not isinstance(value, list) or len(value) == count
 
 
 def nameable(model: Trained) -> dict[str, Name]:
@@ -133,11 +143,7 @@ def _table(
     )  # fmt: skip
     whole_range(limits, codec, asked)
     exact = _unlearnt(model, limits)
-    equal = {
-        name: said[name]
-        for name, condition in asked.conditions.items()
-        if name in fields and isinstance(condition, Equal | Rows)
-    }
+    equal = {n: v for n, v in _values(asked, nameable(model), said).items() if n in fields}
     cond = model.borders.given.encode(equal, count) if equal else None
     size = candidates or usual(model, limits, bool(asked.aggregates), count)
     numbers = list(range(first, first + count))
@@ -176,6 +182,24 @@ def _table(
         )
     met = measure(asked, values, ess=weighed, candidates=size, notes=limits.notes, rows=rows)
     return dataclasses.replace(samples, raw=table, met=met)
+
+
+def _values(asked: Asked, names: Mapping[str, Name], said: Mapping[str, Any]) -> dict[str, Any]:
+    """name -> the value, or one per row, that is asked for, as a model's conditions take it."""
+
+    def mine(name: str, value: Any) -> Any:
+        dated = value is not None and names[name].dtype.kind in "mM"
+        return np.int64(value).astype(names[name].dtype).item() if dated else value
+
+    values = {}
+    for name, condition in asked.conditions.items():
+        if names[name].kind == "other":
+            values[name] = said[name]
+        elif isinstance(condition, Equal):
+            values[name] = mine(name, condition.value)
+        elif isinstance(condition, Rows):
+            values[name] = [mine(name, value) for value in condition.values]
+    return values
 
 
 def usual(

@@ -149,6 +149,7 @@ class _Draw:
         mass = torch.where(far, torch.special.ndtr(-span[..., 0]), above) - low
         u = self._uniform()
         total = mass.cumsum(1)
+        self.log += total[:, -1].clamp_min(LEAST).log()
         chosen = torch.searchsorted(total, (u * total[:, -1])[:, None], right=True)
         chosen = chosen.clamp_max(span.shape[1] - 1)
         inside = self._uniform()

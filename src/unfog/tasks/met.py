@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from unfog.kinds.asked import Asked
+from unfog.kinds.asked import Asked, Rows
 
 TOLERANCE = 0.02
 """An aggregate is met within this many standard deviations of what its mean is taken of."""
@@ -81,8 +81,8 @@ def measure(
     for name, condition in asked.conditions.items():
         if name not in values:
             continue
-        if hasattr(condition, "values") and type(condition).__name__ == "Rows" and rows is not None:
-            condition = type(condition)(condition.values[rows.start : rows.stop])
+        if isinstance(condition, Rows) and rows is not None:
+            condition = Rows(condition.values[rows.start : rows.stop])
         rates[asked.spelled[name]] = float(np.mean(condition.met(values[name])))
     reached, tolerances = {}, {}
     for key, aggregate in asked.aggregates.items():
