@@ -8,10 +8,10 @@ import torch
 from scipy import stats
 
 from unfog.guide import Within, particles
-from unfog.guide.within import cut
 from unfog.maths.grids import grids
 from unfog.maths.paths import paths
 from unfog.maths.randomness import BatchRng
+from unfog.maths.truncated import cut
 from unfog.maths.truth import Gaussian
 
 F64 = torch.float64

@@ -8,6 +8,7 @@ import pytest
 import torch
 from scipy import stats
 
+from unfog.guide.candidates import pick_each, pick_together
 from unfog.maths.discrete import Masking
 from unfog.maths.paths import Linear
 from unfog.maths.product import Product
@@ -15,7 +16,6 @@ from unfog.maths.truth_discrete import DiscreteTable
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.firsts import first_draws, lone_number
 from unfog.tasks.limits import Limits
-from unfog.tasks.pool import pick_each, pick_together
 
 P = torch.tensor(
     [[[0.20, 0.02], [0.05, 0.13]], [[0.01, 0.24], [0.10, 0.02]], [[0.05, 0.05], [0.12, 0.01]]]

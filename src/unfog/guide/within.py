@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from unfog.maths.affine import Affine
 from unfog.maths.product import Product
 from unfog.maths.randomness import Rng
 from unfog.maths.states import lead
+from unfog.maths.truncated import cut
 
 
 @guides.add(
@@ -90,36 +90,3 @@ class Within:
         assert isinstance(path, Affine)
         alpha, sigma = path.alpha(t), path.sigma(t)
         return sigma * self.spread / (sigma.square() + (alpha * self.spread).square()).sqrt()
-
-
-def cut(
-    mean: Tensor, std: Tensor, low: Tensor, high: Tensor, *, one: bool = False
-) -> tuple[Tensor, Tensor]:
-    """The mean of N(mean, std^2) cut to spans, and the logarithm of the spans' chance.
-
-    Args:
-        mean: (B, n).     std: () positive.     low, high: (B, n, I) or what broadcasts to it.
-        one: the mean is of the likeliest span alone.
-    Returns: (B, n), inside the outermost ends; (B,) float64, summed over the numbers.
-    """
-    m, r = mean.double()[..., None], std.double()
-    low, high = (end.double().expand(*mean.shape, -1) for end in (low, high))
-    free = (low == -torch.inf) & (high == torch.inf)
-    a, b = (low - m) / r, (high - m) / r
-    flip = a > 0
-    a, b = torch.where(flip, -b, a), torch.where(flip, -a, b)
-    below, above = (torch.special.log_ndtr(end) for end in (a, b))
-    gap = (below - above).clamp_max(-1e-15)
-    log = torch.where(high >= low, above + torch.log(-torch.expm1(gap)), -torch.inf)
-    density = [torch.exp(-end.square() / 2 - 0.5 * math.log(2 * math.pi) - log) for end in (a, b)]
-    shift = torch.where(log > -torch.inf, density[0] - density[1], 0.0) * torch.where(flip, -1, 1)
-    each_mean = torch.minimum(torch.maximum(m + r * shift, low), high)
-    each_mean = torch.where(high >= low, each_mean, 0.0)
-    total = log.logsumexp(-1)
-    share = torch.softmax(log, -1)
-    if one:
-        share = (torch.arange(log.shape[-1]).to(log.device) == log.argmax(-1, keepdim=True)).to(log)
-    inside = (share * each_mean).sum(-1)
-    untouched = free.any(-1)
-    inside = torch.where(untouched, mean.double(), inside)
-    return inside.to(mean), torch.where(untouched, 0.0, total).sum(-1)

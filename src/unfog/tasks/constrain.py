@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
+from unfog.guide.candidates import pick_each, pick_together
 from unfog.kinds.asked import Asked, Equal, Name, Rows
 from unfog.kinds.asking import read
 from unfog.kinds.fields import ClassField, NumberField
@@ -27,7 +28,6 @@ from unfog.tasks.generate import Held, Samples, samples_of
 from unfog.tasks.limits import Limits, ask, empty, places
 from unfog.tasks.met import measure, tolerance
 from unfog.tasks.mixes import mixed
-from unfog.tasks.pool import pick_each, pick_together
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
+from unfog.guide.candidates import pick_each
 from unfog.kinds.asked import Asked, Equal, Rows
 from unfog.kinds.asking import read
 from unfog.kinds.table.allowed import askable, plain_cells
@@ -25,7 +26,6 @@ from unfog.tasks.constrain import usual
 from unfog.tasks.firsts import first_draws
 from unfog.tasks.limits import Limits, ask
 from unfog.tasks.met import Met, measure
-from unfog.tasks.pool import pick_each
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained

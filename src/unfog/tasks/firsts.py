@@ -16,6 +16,7 @@ from torch import Tensor
 
 from unfog.guide import Within, clean, fill, never
 from unfog.guide.particles import particles
+from unfog.maths.truncated import restricted, truncated
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import Sampling, blank
 from unfog.tasks.limits import Limits, ends, repeated
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 AT_ONCE = 4096
 STEPS = 60
 """Least steps of particles, whose moves are of first order."""
-LEAST = 1e-300
-"""Where nothing that is allowed has a chance that float32 can tell."""
 
 
 @dataclass
@@ -142,21 +141,8 @@ class _Draw:
         """The one number that is asked for, from a standard normal cut to its spans."""
         ((place, spans),) = self.limits.spans.items()
         span = spans[self.rows].repeat_interleave(self.size, 0).double()
-        below, above = (torch.special.ndtr(span[..., end]) for end in (0, 1))
-        # upper tails are measured from above, where float64 tells them apart
-        far = span[..., 0] > 0
-        low = torch.where(far, torch.special.ndtr(-span[..., 1]), below)
-        mass = torch.where(far, torch.special.ndtr(-span[..., 0]), above) - low
-        u = self._uniform()
-        total = mass.cumsum(1)
-        self.log += total[:, -1].clamp_min(LEAST).log()
-        chosen = torch.searchsorted(total, (u * total[:, -1])[:, None], right=True)
-        chosen = chosen.clamp_max(span.shape[1] - 1)
-        inside = self._uniform()
-        low, mass, far = (value.gather(1, chosen)[:, 0] for value in (low, mass, far))
-        z = torch.special.ndtri(low + inside * mass) * torch.where(far, -1, 1)
-        first, last = (span[..., end].gather(1, chosen)[:, 0] for end in (0, 1))
-        z = torch.minimum(torch.maximum(z, first), last)
+        z, log = truncated(span, self._uniform(), self._uniform())
+        self.log += log
         self.state["num"][:, place] = z.float()
         self.keep["num"][:, place] = True
 
@@ -188,22 +174,14 @@ class _Draw:
 
     def _category(self, place: int, shares: Tensor, told: bool = True) -> None:
         """Draw one column where it is not known, and weigh by how likely it was."""
-        chance = self._predict(place, told and self.told).double()
+        chance = self._predict(place, told and self.told)
         wide = torch.zeros(len(shares), chance.shape[1])
         wide[:, : shares.shape[1]] = shares[:, : chance.shape[1]]
         if len(wide) > 1:
             wide = wide.repeat_interleave(self.size, 0)
-        left = chance * wide
-        total = left.sum(1)
+        code, log = restricted(chance, wide, self._uniform())
         free = ~self.keep["cat"][:, place]
-        self.log += torch.where(free, total.clamp_min(LEAST).log(), 0.0)
-        # a column without any chance left is drawn evenly of what is allowed, and weighs nothing
-        left = torch.where(total[:, None] > 0, left, wide.double())
-        below = left.cumsum(1)
-        u = self._uniform() * below[:, -1]
-        code = torch.searchsorted(below, u[:, None], right=True)[:, 0]
-        most = (left > 0).double().cumsum(1).argmax(1)
-        code = torch.minimum(code, most)
+        self.log += torch.where(free, log, 0.0)
         self.state["cat"][:, place] = torch.where(free, code, self.state["cat"][:, place])
         self.keep["cat"][:, place] = True
 

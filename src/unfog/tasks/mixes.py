@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from unfog.errors import ArgumentError
+from unfog.guide.candidates import pick_together
 from unfog.kinds.asked import Asked, Condition, Equal, Rows
 from unfog.kinds.fields import ClassField, NumberField
 from unfog.tasks.met import tolerance
-from unfog.tasks.pool import pick_together
 
 PLENTY = 4096
 
