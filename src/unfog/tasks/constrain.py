@@ -144,7 +144,10 @@ def _table(
     whole_range(limits, codec, asked)
     exact = _unlearnt(model, limits)
     equal = {n: v for n, v in _values(asked, nameable(model), said).items() if n in fields}
-    cond = model.borders.given.encode(equal, count) if equal else None
+    # a number that is drawn first knows of categories by their weight alone, so by no condition
+    alone = lone_number(model, limits)
+    told = {n: v for n, v in equal.items() if not (alone and n in inside)}
+    cond = model.borders.given.encode(told, count) if told else None
     size = candidates or usual(model, limits, bool(asked.aggregates), count)
     numbers = list(range(first, first + count))
     drawn = first_draws(model, limits, cond, how, numbers, size=size, seed=mix(seed, 1))
