@@ -14,6 +14,7 @@ from unfog.guide import (
     Hold,
     Measurement,
     Steer,
+    Within,
     auto,
     cfg,
     classifier,
@@ -107,6 +108,7 @@ def uncalled(*_):
     raise AssertionError("at neutral strength the other predictor is not called")
 
 
+EVERYWHERE = torch.full((8, SIZE, 1), math.inf)
 NEUTRAL = {
     "cfg": lambda: cfg(COND, uncalled, scale=1.0),
     "auto": lambda: auto(COND, uncalled, scale=1.0),
@@ -123,6 +125,7 @@ UNINFORMED = {"mmps": mmps, "pigdm": pigdm, "diffpir": diffpir}  # neutral as th
 WALKS = {
     "steer": lambda cut: Steer(COND, LINEAR, lambda x, t: x.flatten(1).sum(1) * 0),
     "hold": lambda cut: Hold(COND, LINEAR, KNOWN, NONE, cut, size=4, rng=BatchRng(9)),
+    "within": lambda cut: Within(COND, LINEAR, -EVERYWHERE, EVERYWHERE),
 }
 
 

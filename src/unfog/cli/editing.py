@@ -93,7 +93,6 @@ def edit(
     json
         One JSON object on standard output.
     """
-    from unfog.cli.verbs import _given
     from unfog.tasks.load import load
 
     if out.exists() and not overwrite and (out.is_file() or any(out.iterdir())):
@@ -114,7 +113,7 @@ def edit(
         "eta": eta,
         "seed": seed,
         "batch": batch,
-        "given": _given(model, _plain(given), 1),
+        "given": _given(model, given or []),
     }
     edited = model.edit(source, task, **{k: v for k, v in asked.items() if v is not None})
     return _told(edited, task, edited.save(out, overwrite=overwrite), json)
@@ -132,13 +131,11 @@ def complete(
     common: dict[str, Any],
 ) -> dict[str, Any] | None:
     """`unfog fill` of images and arrays."""
-    from unfog.cli.verbs import _given
-
     if keep is not None and mask is not None:
         raise ArgumentError("--keep says what is known, --mask what is drawn; give one of them")
     if mask is not None:
         keep = mask.removeprefix("not:") if mask.startswith("not:") else f"not:{mask}"
-    edited = model.fill(source, keep=keep, given=_given(model, _plain(given), 1), **common)
+    edited = model.fill(source, keep=keep, given=_given(model, given or []), **common)
     return _told(edited, "inpaint", edited.save(out, overwrite=overwrite), json)
 
 
@@ -151,8 +148,20 @@ def _told(edited: Any, task: str, where: Path, json: bool) -> dict[str, Any] | N
     return None
 
 
-def _plain(given: list[str] | None) -> list[str]:
-    for text in given or []:
+def _given(model: Any, texts: list[str]) -> dict[str, Any] | None:
+    """--given key=value: one value for all items, as the model knows it."""
+    from unfog.cli.asking import conditions
+    from unfog.kinds.given import resolve
+
+    for text in texts:
         if text.endswith("=*"):
             raise ArgumentError(f"--given {text} runs through classes; edit takes one value")
-    return list(given or [])
+    asked = conditions(model, texts, 1)
+    specs = model.borders.given.specs
+    for name, value in (asked or {}).items():
+        if specs[resolve(name, specs)]["type"] == "number" and isinstance(value, str):
+            try:
+                asked[name] = float(value)  # type: ignore[index]
+            except ValueError:
+                raise ArgumentError(f"{name} takes a number; got {value!r}") from None
+    return asked

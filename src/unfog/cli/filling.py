@@ -25,6 +25,7 @@ def fill(
     given: Many = None,
     steps: int | None = None,
     unknown: str | None = None,
+    candidates: int | None = None,
     seed: int = 0,
     batch: int | None = None,
     overwrite: Flag = False,
@@ -53,12 +54,15 @@ def fill(
     mask
         Images and arrays: what is to be drawn, in the same words; the rest is kept.
     given
-        Images and arrays: what to condition on: --given label=cat
+        What to condition on (repeatable): label=cat. Of tables what drawn cells are to be, also
+            label=cat|dog, age=30..40, income>=50000; known cells stay.
     steps
         Sampling steps.
     unknown
         Tables: levels that the run has not seen: refuse (the default), or as-missing, which draws
             known ones instead.
+    candidates
+        Tables: tries per row where conditions need weights; left out, as many as they are worth.
     seed
         A draw depends on seed, row and draw only.
     batch
@@ -70,6 +74,7 @@ def fill(
     json
         One JSON object on standard output.
     """
+    from unfog.cli.asking import conditions
     from unfog.tasks.load import load
     from unfog.tasks.show import note
 
@@ -80,21 +85,30 @@ def fill(
     if model.config.kind != "table":
         from unfog.cli.editing import complete
 
-        if unknown is not None:
-            raise ArgumentError(f"--unknown is of tables, and {run} is of {model.config.kind}s")
+        if unknown is not None or candidates is not None:
+            raise ArgumentError(
+                f"--unknown and --candidates are of tables, and {run} is of {model.config.kind}s"
+            )
         return complete(model, source, out, keep, mask, given, overwrite, json, common)
-    if keep is not None or mask is not None or given:
+    if keep is not None or mask is not None:
         raise ArgumentError(
-            "--keep, --mask and --given are of images and arrays; of a table its "
-            "empty cells are drawn"
+            "--keep and --mask are of images and arrays; of a table its empty cells are drawn"
         )
-    filled = model.fill(source, unknown=unknown or "refuse", **common)
+    filled = model.fill(
+        source,
+        unknown=unknown or "refuse",
+        given=conditions(model, given or [], 0),
+        candidates=candidates,
+        **common,
+    )
     where = filled.save(out, overwrite=overwrite)
     facts = filled.facts()
     if json:
         return {"out": str(where), "seed": seed, **facts}
     for text in filled.notes:
         note(f"note: {text}")
+    if filled.met is not None:
+        print("\n".join(filled.met.lines()), file=sys.stderr)
     cells = sum(facts["holes"].values())
     print(
         f"{cells} cells in {facts['rows_with_holes']} of {facts['rows']} rows, drawn {draws} "

@@ -211,6 +211,7 @@ def sample(
     seed: int = 0,
     batch: int | None = None,
     shard: str | None = None,
+    candidates: int | None = None,
     novelty: Flag = False,
     overwrite: Flag = False,
     device: str = "auto",
@@ -229,7 +230,9 @@ def sample(
     count
         How many.
     given
-        What to condition on: --given label=cat (repeatable); label=* gives every class in turn.
+        What to condition on (repeatable): label=cat, label=cat|dog, age=30..40, income>=50000,
+            mean(income)=41000; label=* gives every class in turn. Columns of a table need not have
+            been named in fit.
     scale
         Guidance: 1 leaves the conditional model unchanged.
     steps
@@ -253,6 +256,8 @@ def sample(
     shard
         i/n: only shard i, counted from 0, of n, into a folder of its own in OUT; one that is there
             is skipped.
+    candidates
+        Tries per row where conditions need weights; as many as they are worth where left out.
     novelty
         Name the nearest training item of every sample, and how unusual that nearness is, in
         OUT.novelty.csv.
@@ -263,6 +268,7 @@ def sample(
     json
         One JSON object on standard output.
     """
+    from unfog.cli.asking import conditions
     from unfog.tasks.load import load
 
     if shard is not None and overwrite:
@@ -273,7 +279,7 @@ def sample(
         raise ArgumentError(f"{out} is there already; add --overwrite or name another")
     model = load(run, device=device)
     choices: dict[str, Any] = {
-        "given": _given(model, given or [], count),
+        "given": conditions(model, given or [], count),
         "scale": scale,
         "steps": steps,
         "solver": solver,
@@ -297,9 +303,12 @@ def sample(
         last = done.first + done.count - 1
         print(f"samples {done.first} to {last} are in {done.folder}{there}", file=sys.stderr)
         return None
-    samples = model.sample(count, **choices)
+    samples = model.sample(count, candidates=candidates, **choices)
     where = samples.save(out, overwrite=overwrite)
     facts = {"out": str(where), "count": len(samples), "seed": seed}
+    if samples.met is not None:
+        facts |= samples.met.facts()
+        print("\n".join(samples.met.lines()), file=sys.stderr)
     if novelty:
         told = samples.novelty
         page = told.save(out.parent / f"{out.stem}.novelty.csv", overwrite=overwrite)
@@ -320,47 +329,3 @@ def pairs(texts: list[str]) -> dict[str, str]:
             raise ArgumentError(f"--types takes column=role, for example age=integer; got {text!r}")
         found[name] = value
     return found
-
-
-def _given(model: Any, texts: list[str], count: int) -> dict[str, Any] | None:
-    """--given key=value, values as the model knows them; label=* runs through all classes."""
-    from unfog.kinds.given import resolve
-
-    if texts and not model.borders.given.fields:
-        raise ArgumentError(f"this model was fitted without given, so it can't take {texts[0]!r}")
-    asked: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals:
-            raise ArgumentError(f"--given takes name=value, for example label=cat; got {text!r}")
-        if key in asked:
-            raise ArgumentError(
-                f"--given {key} is there twice; give one value, or name=* for all classes"
-            )
-        name = resolve(key, model.borders.given.fields)
-        spec = model.borders.given.specs[name]
-        if value == "*":
-            if spec["type"] != "class":
-                raise ArgumentError(
-                    f"{name}=* runs through classes, and {name!r} is a {spec['type']}"
-                )
-            import torch
-
-            codes = torch.arange(count) % spec["size"]
-            asked[name] = model.borders.given.decode({name: codes})[name]
-        elif spec["type"] in ("number", "tensor"):
-            asked[name] = _number(name, value)
-        else:
-            asked[name] = value
-    return asked or None
-
-
-def _number(name: str, value: str) -> Any:
-    import json
-
-    try:
-        return json.loads(value)
-    except json.JSONDecodeError as error:
-        raise ArgumentError(
-            f"{name} takes a number or a JSON list of numbers; got {value!r}"
-        ) from error

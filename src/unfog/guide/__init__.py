@@ -17,12 +17,14 @@ from unfog.guide.projected import projected
 from unfog.guide.rescaled import rescaled
 from unfog.guide.reward import reward
 from unfog.guide.steer import Steer, likelihood
+from unfog.guide.within import Within
 
 __all__ = [
     "Hold",
     "Measurement",
     "Steer",
     "Swarm",
+    "Within",
     "auto",
     "cfg",
     "classifier",

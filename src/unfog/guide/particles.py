@@ -79,6 +79,7 @@ def particles(
     rng: Rng,
     threshold: float = 0.5,
     mask: Any = None,
+    log_weight: Tensor | None = None,
 ) -> Iterator[Swarm]:
     """Walk groups of particles back from noise; yields after every step.
 
@@ -91,6 +92,7 @@ def particles(
         size: particles per group, K.
         rng: of the particles; groups don't depend on each other, nor on how many there are.
         threshold: a group is resampled where its effective number falls below this share of K.
+        log_weight: (groups · size,) that the particles come with; even where None.
     Raises: ArgumentError for sizes that don't fit; DataError where all of a group's weights are 0.
     Ref: Doucet & Johansen 2009; Wu et al. 2023, Twisted Diffusion Sampler; Singhal et al. 2025.
     """
@@ -102,7 +104,7 @@ def particles(
     if not 0 <= threshold <= 1:
         raise ArgumentError(f"the threshold is a share in [0, 1]; got {threshold}")
     seen, gain = walk.look(x_t, grid[0], grid[1])
-    weight = gain.double().reshape(-1, size)
+    weight = (gain.double() if log_weight is None else gain + log_weight).reshape(-1, size)
     ends = [*grid[2:], None]
     for (t, s), following, fresh in zip(pairwise(grid), ends, map(rng.at, count(1))):
         x_t, seen, weight = _resampled(x_t, seen, weight, threshold, fresh)

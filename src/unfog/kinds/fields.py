@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -19,9 +20,14 @@ from unfog.registry import unknown
 
 @dataclass(frozen=True)
 class ClassField:
-    """One of several classes ↔ its place in the sorted vocabulary; missing is -1."""
+    """One of several classes ↔ its place in the sorted vocabulary; missing is -1.
+
+    Attributes:
+        counts: how often each occurred in training; None in runs that were fitted earlier.
+    """
 
     classes: list[Any]
+    counts: list[int] | None = None
 
     @classmethod
     def fit(cls, name: str, values: list[Any]) -> ClassField:
@@ -30,7 +36,9 @@ class ClassField:
             raise DataError(f"column {name!r} has no values; leave it out of given")
         if len({isinstance(value, str) for value in there}) > 1:
             there = {str(value) for value in there}
-        return cls(sorted(there))
+        classes = sorted(there)
+        often = Counter(spelt(value) for value in values if not is_missing(value))
+        return cls(classes, [often[spelt(known)] for known in classes])
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -60,23 +68,35 @@ class ClassField:
         return [None if place < 0 else self.classes[place] for place in tensor.tolist()]
 
     def to_json(self) -> dict[str, Any]:
-        return {"type": "class", "classes": self.classes}
+        counts = {} if self.counts is None else {"counts": self.counts}
+        return {"type": "class", "classes": self.classes, **counts}
 
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> ClassField:
-        return cls(list(config["classes"]))
+        classes, counts = list(config["classes"]), config.get("counts")
+        if counts is not None and len(counts) != len(classes):
+            raise ValueError(f"{len(classes)} classes and {len(counts)} counts")
+        return cls(classes, counts)
 
 
+SEEN = 1000
+"""Training values that are kept of a condition, for ranges to be drawn from."""
 FAR = 1e4
 """Deviations from the mean: further out no value of fewer than 10^8 training items can lie."""
 
 
 @dataclass(frozen=True)
 class NumberField:
-    """A real number ↔ its standardised value; missing is NaN."""
+    """A real number ↔ its standardised value; missing is NaN.
+
+    Attributes:
+        seen: training values in order, evenly chosen where there are more than `SEEN`; None in runs
+            of before 0.2.
+    """
 
     standard: Standard
     integer: bool = False
+    seen: list[float] | None = None
 
     @classmethod
     def fit(cls, name: str, values: list[Any]) -> NumberField:
@@ -87,7 +107,8 @@ class NumberField:
         whole = all(
             isinstance(value, int | np.integer) for value in values if not is_missing(value)
         )
-        return cls(Standard.fit(known[:, None]), whole)
+        rows = np.linspace(0, len(known) - 1, min(len(known), SEEN)).round().astype(int)
+        return cls(Standard.fit(known[:, None]), whole, np.sort(known)[rows].tolist())
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -113,12 +134,16 @@ class NumberField:
 
     def to_json(self) -> dict[str, Any]:
         mean, std = float(self.standard.mean[0]), float(self.standard.std[0])
-        return {"type": "number", "mean": mean, "std": std, "integer": self.integer}
+        seen = {} if self.seen is None else {"seen": self.seen}
+        return {"type": "number", "mean": mean, "std": std, "integer": self.integer, **seen}
 
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> NumberField:
         standard = Standard(np.array([config["mean"]]), np.array([config["std"]]))
-        return cls(standard, bool(config["integer"]))
+        seen = config.get("seen")
+        return cls(
+            standard, bool(config["integer"]), None if seen is None else [float(v) for v in seen]
+        )
 
 
 @dataclass(frozen=True)

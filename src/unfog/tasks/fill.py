@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from torch import Tensor
 from unfog.errors import ArgumentError
 from unfog.guide import clean, fill, never
 from unfog.kinds import kinds
+from unfog.kinds.asked import Asked
 from unfog.kinds.given import find
 from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Table
@@ -27,7 +30,17 @@ from unfog.maths.states import each
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import Sampling, blank, build_sampling
+from unfog.tasks.fill_asked import (
+    Drawn,
+    asked_of_holes,
+    draw_asked,
+    exactly,
+    met_by,
+    of_rows,
+    unmet_known,
+)
 from unfog.tasks.filled import Filled
+from unfog.tasks.met import Met
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
@@ -46,6 +59,8 @@ def fill_table(
     seed: int = 0,
     steps: int | None = None,
     unknown: str = "refuse",
+    given: Mapping[str, Any] | None = None,
+    candidates: int | None = None,
     batch: int | None = None,
     show: bool | None = None,
 ) -> Filled:
@@ -60,6 +75,9 @@ def fill_table(
         steps: of sampling; the run's own where None.
         unknown: "refuse" levels that training didn't have, or take them "as-missing": they are
             drawn anew.
+        given: what drawn cells are to be: values, one of several, ranges; see
+            `unfog.kinds.asking.read`. Known cells stay, whatever is asked.
+        candidates: tries per row where conditions need weights.
         batch: rows at once; changes speed, not what is drawn.
     Raises: ArgumentError for a model of something else than tables; DataError for columns that are
         not the training table's, for their types, for unseen levels.
@@ -87,17 +105,58 @@ def fill_table(
             for name, cells in items.data.columns.items()
         }
     )
+    asked = asked_of_holes(model, given, len(table)) if given else None
     drawn: list[dict[str, np.ndarray]] = [{} for _ in range(draws)]
+    first: Drawn | None = None
     if len(rows):
         encoded = encode_holes(codec, table[rows], mine)
         cond = _cond(model, items, holes, rows)
-        with bar(f"filling {len(rows)} rows", draws * len(rows) * how.steps, show=show) as line:
-            states = _states(model, encoded, cond, rows, draws, how, seed, batch or AT_ONCE, line)
+        place = np.tile(np.arange(len(rows)), draws)
+        numbers = (np.repeat(np.arange(draws), len(rows)) << 40) + rows[place]
+        if asked is not None:
+            mine_asked = of_rows(asked, rows)
+            first = draw_asked(
+                model, mine_asked, encoded, cond, rows, draws, how, seed=seed, candidates=candidates
+            )
+            encoded, cond, place = first.holes, first.cond, np.arange(len(place))
+        with bar(f"filling {len(rows)} rows", len(place) * how.steps, show=show) as line:
+            states = _states(
+                model, encoded, cond, place, numbers, how, seed, batch or AT_ONCE, line
+            )
         for number in range(draws):
             part = slice(number * len(rows), (number + 1) * len(rows))
             state = {name: value[part] for name, value in states.items()}
-            drawn[number] = decode_holes(codec, state, mine, mix(seed, number) >> 1)
-    return Filled(known, holes, drawn, notes, _origin(model, items), getattr(source, "index", None))
+            found = decode_holes(codec, state, mine, mix(seed, number) >> 1)
+            if first is not None:
+                found = exactly(model, mine_asked, first.limits, found, mine, number)
+            drawn[number] = found
+    index = getattr(source, "index", None)
+    filled_in = Filled(known, holes, drawn, notes, _origin(model, items), index)
+    if asked is None:
+        return filled_in
+    return dataclasses.replace(filled_in, met=_met(asked, filled_in, first, table, holes))
+
+
+def _met(
+    asked: Asked,
+    filled: Filled,
+    first: Drawn | None,
+    table: Table,
+    holes: dict[str, np.ndarray],
+) -> Met:
+    """How far what was asked is met by the filled table."""
+    notes = unmet_known(asked, table, holes)
+    if first is not None:
+        notes = [*notes, *first.limits.notes]
+    weighed = first is not None and first.size > 1
+    tables = [filled.table(number) for number in range(len(filled))]
+    return met_by(
+        asked,
+        tables,
+        first.ess if first is not None and weighed else None,
+        first.size if first is not None else 1,
+        notes,
+    )
 
 
 def _read(model: Trained, source: Any) -> Items:
@@ -147,16 +206,19 @@ def _states(
     model: Trained,
     holes: Holes,
     cond: dict[str, Tensor] | None,
-    rows: np.ndarray,
-    draws: int,
+    place: np.ndarray,
+    numbers: np.ndarray,
     how: Sampling,
     seed: int,
     size: int,
     line: Any,
 ) -> dict[str, Tensor]:
-    """(draws · H, n) per field: draw after draw of all H rows."""
-    place = np.tile(np.arange(len(rows)), draws)
-    numbers = (np.repeat(np.arange(draws), len(rows)) << 40) + rows[place]
+    """(draws · H, n) per field: draw after draw of all H rows.
+
+    Args:
+        place: (draws · H,) which of the holes' rows each is.
+        numbers: (draws · H,) what its noise depends on.
+    """
     parts = []
     for at in range(0, len(place), size):
         picked = torch.from_numpy(place[at : at + size])

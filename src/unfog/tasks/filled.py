@@ -12,6 +12,7 @@ import numpy as np
 from unfog.errors import ArgumentError, DataError
 from unfog.kinds import kinds
 from unfog.kinds.table.cells import Cells, Table
+from unfog.tasks.met import Met
 
 DRAW = "draw"
 
@@ -29,6 +30,7 @@ class Filled:
         drawn: per draw, column -> the values of its holes, in the order of rows.
         notes: sentences about cells that were filled otherwise or stay empty.
         origin: how to give the user's type back.     index: of the frame that was given, if any.
+        met: how far what was asked of the drawn cells is met, known cells counted too.
     """
 
     known: Table
@@ -37,6 +39,7 @@ class Filled:
     notes: list[str] = field(default_factory=list)
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
     index: Any = field(repr=False, default=None)
+    met: Met | None = None
 
     def __len__(self) -> int:
         return len(self.drawn)
@@ -59,6 +62,16 @@ class Filled:
     def count(self) -> int:
         """How many cells were drawn, in each draw."""
         return int(sum(hole.sum() for hole in self.holes.values()))
+
+    @property
+    def satisfied(self) -> dict[str, float]:
+        """Condition -> share of the rows of all draws that meet it, known cells counted too."""
+        return {} if self.met is None else dict(self.met.rates)
+
+    @property
+    def ess(self) -> float | None:
+        """Effective number of candidates that each row was picked from; None where none were."""
+        return None if self.met is None else self.met.ess
 
     def table(self, number: int) -> Table:
         """The rows of one draw as typed cells."""
@@ -130,7 +143,7 @@ class Filled:
             "holes": {name: int(hole.sum()) for name, hole in self.holes.items()},
             "draws": len(self),
             "notes": self.notes,
-        }
+        } | ({} if self.met is None else {"given": self.met.facts()})
 
     def _long(self) -> Table:
         tables = [self.table(number) for number in range(len(self))]

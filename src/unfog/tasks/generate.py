@@ -6,7 +6,7 @@ import pathlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from unfog.errors import ArgumentError, DataError, ResourceError, out_of_memory
 from unfog.failpoints import at
 from unfog.guide.cfg import cfg
+from unfog.guide.fill import clean, fill
 from unfog.maths.grids import descents
 from unfog.maths.states import State, each
 from unfog.sample.adaptive import adapt
@@ -25,6 +26,7 @@ from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
+    from unfog.tasks.met import Met
     from unfog.tasks.novelty import SampleNovelty
     from unfog.tasks.trained import Trained
 
@@ -50,6 +52,26 @@ class Begin:
 
 
 @dataclass(frozen=True)
+class Held:
+    """Entries that all samples have from the start.
+
+    Attributes:
+        known: field -> (N, n) values, read where `keep` is 1.     keep: field -> (N, n) bool.
+    """
+
+    known: dict[str, Tensor]
+    keep: dict[str, Tensor]
+
+    def part(self, rows: slice, device: Any) -> Held:
+        """These rows, on a device."""
+        known, keep = (
+            {name: value[rows].to(device) for name, value in state.items()}
+            for state in (self.known, self.keep)
+        )
+        return Held(known, keep)
+
+
+@dataclass(frozen=True)
 class Samples:
     """What was drawn.
 
@@ -58,6 +80,7 @@ class Samples:
             or a dict of fields, before decoding.
         given: name -> N condition values as asked.     kind, origin: how to give the user's type
             back.     model: what drew them.
+        met: how far the conditions are met, where there were more than values to be given.
     """
 
     raw: Any
@@ -66,6 +89,19 @@ class Samples:
     kind: str
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
     model: Any = field(default=None, repr=False, compare=False)
+    met: Met | None = field(default=None, compare=False)
+
+    @property
+    def satisfied(self) -> dict[str, float]:
+        """Condition -> share of the rows that meet it, measured on the decoded rows; of an
+        aggregate 1 where it is within its tolerance, else 0.
+        """
+        return {} if self.met is None else dict(self.met.rates)
+
+    @property
+    def ess(self) -> float | None:
+        """Effective number of candidates that each row was picked from; None where none were."""
+        return None if self.met is None else self.met.ess
 
     def __len__(self) -> int:
         return len(self.raw)
@@ -151,12 +187,16 @@ def generate(
     rows: range | None = None,
     guide: Bend | None = None,
     begin: Begin | None = None,
+    held: Held | None = None,
+    candidates: int | None = None,
     show: bool | None = None,
 ) -> Samples:
     """Draw `count` samples.
 
     Args:
         given: condition values, one for all or `count` each; a name left out is the null condition.
+            Also sets, ranges, inequalities, aggregates, and columns of a table that the model was
+            not fitted with as `given`: see `unfog.kinds.asked.read`.
         scale: guidance strength, 1 = the conditional model unchanged.
         steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
             scale; names take options: "unipc:order=4".
@@ -169,6 +209,8 @@ def generate(
         guide: (predictor, range of rows) -> predictor, on top of `scale`; see `unfog.guide`.
         begin: noised data to start from, in place of pure noise; then only the steps below its
             time are taken.
+        held: entries that are known from the start, of a state of fields.
+        candidates: tries per row where conditions need weights; chosen by what is asked where None.
     """
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
@@ -184,6 +226,20 @@ def generate(
         reveal=reveal,
         tol=tol,
     )
+    if given and held is None:
+        from unfog.tasks.constrain import constrained
+
+        drawn = constrained(
+            model, count, given,
+            how=how, seed=seed, first=first, rows=rows, candidates=candidates,
+            draw=partial(
+                generate, model, count, scale=scale, steps=steps, solver=solver, grid=grid, eta=eta,
+                corrector=corrector, reveal=reveal, tol=tol, seed=seed, batch=batch, first=first,
+                rows=rows, guide=guide, show=show,
+            ),
+        )  # fmt: skip
+        if drawn is not None:
+            return drawn
     scale = model.config.scale if scale is None else scale
     cond = model.borders.given.encode(given, count)
     path = model.net.path
@@ -214,6 +270,7 @@ def generate(
                     lambda step, at=done - begun, width=stop - done: line.to(
                         at * lengths + step * width
                     ),
+                    None if held is None else held.part(slice(done, stop), model.device),
                 )
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
@@ -227,9 +284,14 @@ def generate(
     mine = slice(rows.start - begun, rows.stop - begun)
     state = each(lambda *pieces: torch.cat(pieces)[mine], *parts)
     cond = {name: value[rows.start : rows.stop] for name, value in cond.items()}
+    return samples_of(model, state, cond, first + rows.start)
+
+
+def samples_of(model: Trained, state: State, cond: dict[str, Tensor], first: int) -> Samples:
+    """Final states as samples, numbered from `first`; a table's rows hold what was given."""
     values = {n: list(v) for n, v in model.borders.given.decode(cond).items()}
     return Samples(
-        raw=_decoded(model, state, first + rows.start, values),
+        raw=_decoded(model, state, first, values),
         state=state,
         given=values,
         kind=model.config.kind,
@@ -249,6 +311,7 @@ def _draw(
     guide: Any,
     begin: Begin | None,
     tell: Any,
+    held: Held | None,
 ) -> State:
     device = model.device
     rng = SampleRng(seed, indices)
@@ -262,9 +325,12 @@ def _draw(
     # two streams with one key: guidance then scales the learnt spread as it scales the mean
     ancestral = how.eta == 1 and how.solver.order == 1
     streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
-    predict = model.net.bind(cond, rng=streams[0])
+    keep = None if held is None else held.keep
+    predict = model.net.bind(cond, rng=streams[0], keep=keep)
     if cond is not None:
-        predict = cfg(predict, model.net.bind(None, rng=streams[1]), scale=scale)
+        predict = cfg(predict, model.net.bind(None, rng=streams[1], keep=keep), scale=scale)
+    if held is not None:
+        predict = holding(predict, model, held)
     if guide is not None:
         predict = guide(predict)
     path = revealing(model.net.path, how.reveal)
@@ -282,6 +348,14 @@ def _draw(
         tell(min(number, len(cut) - 1))
     back = model.borders.space.back(x_t)
     return each(lambda v: (v.float() if v.is_floating_point() else v).cpu(), back)
+
+
+def holding(predict: Callable[..., Any], model: Trained, held: Held) -> Callable[..., Any]:
+    """A predictor that has the held entries in all that it sees, as the model can, and says."""
+    # a category that is known looks like one that is revealed, so every model may see it
+    paths = model.net.path.fields
+    keep = {n: k for n, k in held.keep.items() if model.net.told or not paths[n].affine}
+    return fill(clean(predict, held.known, keep), held.known, held.keep)
 
 
 def _decoded(model: Trained, state: State, first: int, given: dict[str, list[Any]]) -> Any:
