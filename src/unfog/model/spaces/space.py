@@ -55,6 +55,11 @@ class Space:
         """Whether back(into(x)) = x for every x, not only for data like the fitted."""
         return True
 
+    @property
+    def log_volume(self) -> float:
+        """log of how much `into` stretches volumes, along the directions that it keeps."""
+        return math.prod(self.shape) * math.log(self.scale)
+
     def analyse(self, x: Tensor) -> Tensor:
         """(B, *data_shape) -> (B, *shape), before the scale."""
         raise TypeError(f"{type(self).__name__} must define analyse")
