@@ -99,12 +99,13 @@ class Reference:
 
     def errors(
         self, path: Affine, x: Tensor, x_t: Tensor, t: Tensor, labels: Tensor | None = None
-    ) -> tuple[float, float]:
-        """Mean squared errors at one level: of the best of all, and of the plain Gaussian."""
-        linear = [float((g(path, x_t, t, labels) - x).square().mean()) for g in self.gaussians]
+    ) -> tuple[Tensor, float]:
+        """Squared errors (N,) of the best of all at one level, and the mean of the Gaussian's."""
+        linear = [(g(path, x_t, t, labels) - x).square().mean(1) for g in self.gaussians]
         local = [
-            float((kernel(path, x_t, t, width, labels) - x).square().mean())
+            (kernel(path, x_t, t, width, labels) - x).square().mean(1)
             for kernel in self.kernels
             for width in WIDTHS
         ]
-        return min(linear + local), linear[0]
+        best = min(linear + local, key=lambda errors: float(errors.mean()))
+        return best.double(), float(linear[0].mean())

@@ -32,6 +32,7 @@ class Fit:
     Attributes:
         train, held: of the averaged weights.     raw_train, raw_held: of the last weights.
         linear_gap: held-out over training error of the Gaussian denoiser, mean over levels.
+        error: standard error of the mean over levels, of held-out items where there are some.
     """
 
     train: tuple[float, ...]
@@ -39,6 +40,7 @@ class Fit:
     raw_train: tuple[float, ...] | None = None
     raw_held: tuple[float, ...] | None = None
     linear_gap: float | None = None
+    error: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,11 @@ class Condition:
     """One condition.
 
     Attributes:
-        says: share of the variance of held-out data that it predicts, by a linear fit.
+        says: share by which it lowers the error of simple predictions of held-out data: of a
+            linear fit, or of a kernel denoiser at the noise level where it says most.
         most: the largest such share of any one entry.     entry: which.
-        rise, error: of the held-out error when the condition is shuffled, and its standard error;
-            as shares.
+        rise, error: of the held-out error when the condition is shuffled, at the noise level where
+            it rises most, and its standard error; as shares.
         repeats: items a distinct value.     number: whether it is a real number or tensor.
     """
 
@@ -133,15 +136,15 @@ class Copies:
 
 @dataclass(frozen=True)
 class Trial:
-    """Short fresh trainings at other step sizes: loss fallen, as a share of the first loss.
+    """Short fresh trainings at other step sizes.
 
     Attributes:
-        factors: of the run's step size.     losses: where they ended, first loss = 1.
-        steps: updates each.
+        factors: of the run's step size.     errors: of items that they restored at the end, in
+            units of the reference.     steps: updates each.
     """
 
     factors: tuple[float, ...]
-    losses: tuple[float, ...]
+    errors: tuple[float, ...]
     steps: int
 
 
@@ -157,6 +160,19 @@ class More:
     updates: int
     train: float
     held: float | None
+
+
+@dataclass(frozen=True)
+class Clock:
+    """What the memorisation clock saw.
+
+    Attributes:
+        step: at which samples were first seen to copy training items; None where they never were.
+        kept: the earlier step whose weights the run has for that; None where it has its last.
+    """
+
+    step: int | None
+    kept: int | None = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +208,7 @@ class Facts:
     more: More | None = None
     dead: float = 0.0
     heldout: tuple[float, ...] = ()
+    clock: Clock | None = None
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -217,6 +234,7 @@ PARTS: dict[str, Any] = {
     "copies": Copies,
     "trial": Trial,
     "more": More,
+    "clock": Clock,
 }
 
 

@@ -11,6 +11,7 @@ from unfog.judge.doctor.signs import (
     MISFIT,
     STEP,
     gain_of,
+    kept_early,
     longer,
     mean_of,
     misfit,
@@ -60,17 +61,17 @@ def wrong_objective(facts: Facts) -> Reading | None:
 
 @signs.add("step_too_large", summary="a thirtieth of the step size learns faster.")
 def step_too_large(facts: Facts) -> Reading | None:
-    """Loss of a short fresh training at the run's step size over that at a thirtieth."""
+    """Error after a short fresh training at the run's step size over that at a thirtieth."""
     trial = facts.trial
     if trial is None:
         return None
-    lower, own = trial.losses[0], trial.losses[1]
+    lower, own = trial.errors[0], trial.errors[1]
     better = facts.lr * trial.factors[0]
     return Reading(
         min(own / max(lower, 1e-9), 1e9),
         STEP,
-        f"{trial.steps} fresh updates end at {own:.3g} of the first loss with lr {facts.lr:g}, at "
-        f"{lower:.3g} with {better:.2g}",
+        f"{trial.steps} fresh updates with lr {facts.lr:g} end at {own:.3g} times the error of "
+        f"simple denoisers, with {better:.2g} at {lower:.3g} times",
         "updates overshoot",
         f"--lr {min(better, facts.usual_lr):.1g}",
     )
@@ -78,18 +79,18 @@ def step_too_large(facts: Facts) -> Reading | None:
 
 @signs.add("step_too_small", summary="thirty times the step size, or more, learns faster.")
 def step_too_small(facts: Facts) -> Reading | None:
-    """Loss of a short fresh training at the run's step size over the best at larger ones."""
+    """Error after a short fresh training at the run's step size over the best at larger ones."""
     trial = facts.trial
     if trial is None:
         return None
-    own = trial.losses[1]
-    best = min(range(2, len(trial.losses)), key=lambda i: trial.losses[i])
+    own = trial.errors[1]
+    best = min(range(2, len(trial.errors)), key=lambda i: trial.errors[i])
     better = facts.lr * trial.factors[best]
     return Reading(
-        own / max(trial.losses[best], 1e-9),
+        own / max(trial.errors[best], 1e-9),
         STEP,
-        f"{trial.steps} fresh updates end at {own:.3g} of the first loss with lr {facts.lr:g}, at "
-        f"{trial.losses[best]:.3g} with {better:.2g}",
+        f"{trial.steps} fresh updates with lr {facts.lr:g} end at {own:.3g} times the error of "
+        f"simple denoisers, with {better:.2g} at {trial.errors[best]:.3g} times",
         "updates are too short for so few of them",
         f"--lr {min(max(better, facts.usual_lr), 3 * facts.usual_lr):.1g}",
     )
@@ -141,7 +142,9 @@ def ema_too_long(facts: Facts) -> Reading | None:
 
 @signs.add("condition_ignored", summary="shuffling a condition changes nothing.")
 def condition_ignored(facts: Facts) -> Reading | None:
-    """1 - rise of the error when shuffled, in shares of the variance that the condition says."""
+    """1 - rise of the error when shuffled, in shares of what the condition lets simple predictions
+    do better.
+    """
     readings = []
     for name, one in facts.conditions.items():
         silent = one.says < 0.02
@@ -152,8 +155,8 @@ def condition_ignored(facts: Facts) -> Reading | None:
                 else 1.0,
                 0.75,
                 f"shuffling {name!r} changes the held-out error by {100 * one.rise:.1f} % "
-                f"(standard error {100 * one.error:.1f}); it says "
-                f"{100 * max(0.0, one.says):.0f} % of the data's variance",
+                f"(standard error {100 * one.error:.1f}); it lowers that of simple "
+                f"predictions by {100 * max(0.0, one.says):.0f} %",
                 f"{name!r} says nothing of the data: wrong, shuffled or misaligned values"
                 if silent
                 else f"the net hardly saw it (train.dropout {facts.dropout:g}) or had no time",
@@ -169,7 +172,7 @@ def condition_ignored(facts: Facts) -> Reading | None:
 def under_fitting(facts: Facts) -> Reading | None:
     """Mean error beside the better of a Gaussian and a kernel denoiser, where more updates help."""
     found, gain = misfit(facts), gain_of(facts)
-    if found is None:
+    if found is None or kept_early(facts):
         return None
     return Reading(
         found if gain > GAIN else min(found, MISFIT),
@@ -187,7 +190,7 @@ def net_too_small(facts: Facts) -> Reading | None:
     help.
     """
     found, gain = misfit(facts), gain_of(facts)
-    if found is None:
+    if found is None or kept_early(facts):
         return None
     wide = f"--set net.width={max(64, 4 * facts.width)}" if facts.width else "a larger net"
     return Reading(
@@ -203,7 +206,7 @@ def net_too_small(facts: Facts) -> Reading | None:
 @signs.add("slow_convergence", summary="more updates still lower the error.")
 def slow_convergence(facts: Facts) -> Reading | None:
     """Share by which some more updates lower the error."""
-    if facts.more is None:
+    if facts.more is None or kept_early(facts):
         return None
     gain = gain_of(facts)
     return Reading(
@@ -217,8 +220,9 @@ def slow_convergence(facts: Facts) -> Reading | None:
 
 @signs.add("over_fitting", summary="training items are restored far better than held-out ones.")
 def over_fitting(facts: Facts) -> Reading | None:
-    """Held-out over training error, beside the same of a linear denoiser; and the rise of the
-    held-out loss above its lowest.
+    """Held-out over training error, beside the same of a linear denoiser; the rise of the held-out
+    loss above its lowest; copying that the run's clock saw, in the samples of its weights, or early
+    enough that the weights kept from before it restore badly.
     """
     fit, readings = facts.fit, []
     cause = f"{facts.epochs:.0f} passes over {facts.items} items with {facts.parameters} parameters"
@@ -233,7 +237,28 @@ def over_fitting(facts: Facts) -> Reading | None:
         rise = facts.heldout[-1] / min(facts.heldout)
         evidence = f"the held-out loss rose to {rise:.2f} times its lowest while training went on"
         readings.append(Reading(rise, 1.15, evidence, cause, fix))
-    return worst(readings)
+    return worst(readings + copying(facts, cause))
+
+
+def copying(facts: Facts, cause: str) -> list[Reading]:
+    """Of over-fitting, what the run's clock saw."""
+    clock, found = facts.clock, misfit(facts)
+    if clock is None or clock.step is None:
+        return []
+    began = f"samples were seen to copy training items at step {clock.step}"
+    if clock.kept is None:
+        fix = "--stop-at copying, more data, or a smaller net; `unfog evaluate` counts the copies"
+        return [
+            Reading(2.0, 1.0, f"{began}, and the run's weights are not from before", cause, fix)
+        ]
+    if found is None:
+        return []
+    evidence = (
+        f"{began}; the weights kept from step {clock.kept} restore held-out items with {found:.2f} "
+        "times the error of simple denoisers"
+    )
+    fix = "more data, or a smaller net"
+    return [Reading(found, MISFIT, evidence, cause, fix)]
 
 
 @signs.add("guidance_too_strong", summary="guided samples leave the data, or collapse.")

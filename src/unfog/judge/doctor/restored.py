@@ -51,6 +51,7 @@ class Noisings:
         ]
         self.units: list[dict[str, float]] = [{} for _ in self.noised]
         self.linear: list[dict[str, float]] = [{} for _ in self.noised]
+        self.simple: list[dict[str, Tensor]] = [{} for _ in self.noised]
         for name, field, path, _ in self._fields():
             base = _named(train)[name]
             if isinstance(path, Affine):
@@ -60,11 +61,13 @@ class Noisings:
                     best, linear = reference.errors(
                         path, field.flatten(1), x_t, self.times[level], known
                     )
-                    self.units[level][name] = max(best, 1e-12)
+                    self.simple[level][name] = best
+                    self.units[level][name] = max(float(best.mean()), 1e-12)
                     self.linear[level][name] = linear
             else:
                 for level, noised in enumerate(self.noised):
                     lost = _surprise(base, field) * _named(noised.z)[name]
+                    self.simple[level][name] = lost.double().mean(1)
                     self.units[level][name] = max(float(lost.mean()), 1e-12)
 
     def _fields(self) -> list[tuple[str, Tensor, Any, Any]]:
@@ -106,6 +109,19 @@ class Noisings:
                 weight += lost.shape[1]
             rows.append(total / max(1, weight))
         return torch.stack(rows)
+
+    def standard_error(self, errors: Tensor) -> float:
+        """Of the mean of (L, N) errors of a net in units of the reference, over the choice of items
+        and their noise, which net and reference share.
+        """
+        columns = {name: field[0].numel() for name, field, _, _ in self._fields()}
+        simple = torch.zeros_like(errors)
+        for level, own in enumerate(self.simple):
+            for name, count in columns.items():
+                share = count / sum(columns.values())
+                simple[level] += share * own[name] / self.units[level][name]
+        away = (errors - errors.mean(1, keepdim=True) * simple).mean(0)
+        return float(away.std()) / max(1, len(away)) ** 0.5
 
     def linear_errors(self) -> list[float] | None:
         """Of the plain Gaussian denoiser, mean over fields of numbers; None without any."""

@@ -37,27 +37,37 @@ EXPLAINS: dict[str, frozenset[str]] = {
     "too_few_data": frozenset({"over_fitting", "duplicates"}),
     "ema_too_long": frozenset({"slow_convergence"}),
     "condition_ignored": frozenset({"net_too_small"}),
+    "over_fitting": LEARNT,
     "under_fitting": frozenset({"condition_ignored", "ema_too_long"}),
 }
 
 
 def misfit(facts: Facts) -> float | None:
-    """Mean error of the better weights beside the reference; of held-out items, or of training
-    items where those are restored much better (then it is the held-out ones that are at fault).
+    """Mean error of the better weights beside the reference, less two standard errors; of held-out
+    items, or of training items where those are restored much better (then it is the held-out ones
+    that are at fault).
     """
     fit = facts.fit
     if fit is None:
         return None
     train = min(mean_of(fit.train), mean_of(fit.raw_train or fit.train))
     if fit.held is None:
-        return train
-    return min(mean_of(fit.held), mean_of(fit.raw_held or fit.held), train + 0.1)
+        return train - 2 * fit.error
+    held = min(mean_of(fit.held), mean_of(fit.raw_held or fit.held))
+    return min(held, train + 0.1) - 2 * fit.error
 
 
 def puzzling(facts: Facts) -> bool:
     """Whether step sizes are worth trying: the net restores badly, or still learns."""
     found, gain = misfit(facts), 0.0 if facts.more is None else facts.more.train
     return (found is not None and found > 1.03) or gain > GAIN
+
+
+def kept_early(facts: Facts) -> bool:
+    """Whether the run was ended where copying began and has the weights from before that: more
+    updates are then no cure, however much they would lower the error.
+    """
+    return facts.clock is not None and facts.clock.kept is not None
 
 
 def mean_of(values: tuple[float, ...]) -> float:

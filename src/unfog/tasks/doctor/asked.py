@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unfog.errors import UnknownName
 from unfog.judge.doctor.facts import Condition
-from unfog.judge.doctor.probes import explained, features
+from unfog.judge.doctor.probes import explained, features, told
 from unfog.judge.doctor.restored import Noisings, numbers
 from unfog.kinds.fields import plain_values
 from unfog.kinds.given import find
@@ -52,7 +52,10 @@ def conditions(
         other = _others(model, name)
         x, names = _data(base.x, other)
         y, _ = _data(looked.x, other)
-        says, most, entry = explained(mine, x, theirs, y) if x.shape[1] and fine else (0.0, 0.0, 0)
+        says, most, entry = 0.0, 0.0, 0
+        if x.shape[1] and fine:
+            says, most, entry = explained(mine, x, theirs, y)
+            says = max(says, told(mine, x, theirs, y))
         rise, error = _rise(model, noisings, name, other)
         found[name] = Condition(
             says=says,
@@ -95,17 +98,21 @@ def _data(x: Any, others: dict[str, Tensor] | None) -> tuple[Tensor, list[str]]:
 def _rise(
     model: Trained, noisings: Noisings, name: str, others: dict[str, Tensor] | None
 ) -> tuple[float, float]:
-    """By how much shuffling one condition raises the error, and the standard error, as shares."""
+    """By how much shuffling one condition raises the error at the level where it does most, and the
+    standard error, as shares.
+    """
     cond = noisings.cond or {}
     count = len(cond[name])
     order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
     levels = list(UPPER)
-    own = noisings.errors(model.net, levels, counted=others).mean(0)
+    own = noisings.errors(model.net, levels, counted=others)
     shuffled = {**cond, name: cond[name][order]}
-    other = noisings.errors(model.net, levels, shuffled, others).mean(0)
-    mean = max(float(own.mean()), 1e-12)
-    difference = other - own
-    return float(difference.mean()) / mean, float(difference.std()) / count**0.5 / mean
+    difference = noisings.errors(model.net, levels, shuffled, others) - own
+    means = own.mean(1).clamp_min(1e-12)
+    rises = difference.mean(1) / means
+    level = int(rises.argmax())
+    error = difference[level].std() / count**0.5 / means[level]
+    return float(rises[level]), float(error)
 
 
 def _repeats(base: Part, name: str, model: Trained) -> float:

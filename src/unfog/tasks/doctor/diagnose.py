@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from unfog.judge.doctor import Diagnosis, diagnosed
-from unfog.judge.doctor.signs import puzzling
 from unfog.model import files
 from unfog.tasks.doctor.gather import gather
-from unfog.tasks.doctor.trial import trial
 from unfog.tasks.trained import Trained
 
 FILE = "doctor.json"
@@ -18,16 +15,12 @@ FILE = "doctor.json"
 def diagnose(model: Trained, source: Any = None) -> Diagnosis:
     """Name the faults of a run, root causes first, with evidence and fix.
 
-    Where the net restores data badly or learns slowly, a few updates are tried at other step sizes
-    from fresh weights. The result is also written to RUN/doctor.json.
+    The result is also written to RUN/doctor.json.
 
     Args:
         source: further data of the run's form, to be compared with what it learnt from.
     Raises: DataError where the run's own data is gone or has changed.
     """
-    facts = gather(model, source)
-    if puzzling(facts):
-        facts = replace(facts, trial=trial(model))
-    found = diagnosed(facts)
+    found = diagnosed(gather(model, source))
     files.write_json(model.folder / FILE, found.to_json())
     return found

@@ -13,9 +13,10 @@ from torch.nn.functional import one_hot
 
 from unfog.errors import RunError
 from unfog.judge.doctor.course import course
-from unfog.judge.doctor.facts import Aim, Facts, Fit, More, Scale
+from unfog.judge.doctor.facts import Aim, Clock, Facts, Fit, More, Scale
 from unfog.judge.doctor.neighbours import copies
 from unfog.judge.doctor.restored import Noisings, numbers
+from unfog.judge.doctor.signs import puzzling
 from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Table
 from unfog.maths.affine import Affine
@@ -28,7 +29,7 @@ from unfog.tasks.assemble import build_objective, build_sampling, entries
 from unfog.tasks.doctor.asked import classes, conditions, unheard
 from unfog.tasks.doctor.drawn import drawn
 from unfog.tasks.doctor.foreign import foreign
-from unfog.tasks.doctor.trial import more
+from unfog.tasks.doctor.trial import more, trial
 from unfog.tasks.evaluate import training_data
 from unfog.tasks.looks import seen
 from unfog.tasks.prepare import encoded
@@ -67,7 +68,8 @@ class Part:
 
 @torch.no_grad()
 def gather(model: Trained, source: Any = None) -> Facts:
-    """Measure a run.
+    """Measure a run. Where the net restores data badly or learns slowly, a few updates are tried at
+    other step sizes from fresh weights.
 
     Args:
         source: further data of the same form, to be compared with what the run learnt from.
@@ -82,7 +84,9 @@ def gather(model: Trained, source: Any = None) -> Facts:
     plain = Trained(model.folder, config, model.net, model.borders, model.splits, device="cpu")
     times = levels(model.net.path, LEVELS)
     labels = classes(model, base.cond)
-    fit, dead, noisings, further = _fit(plain, base, held, times, labels)
+    clock = _clock(model)
+    raw = None if clock.kept is not None else _last(plain)  # those are of a later step
+    fit, dead, noisings, further = _fit(plain, raw, base, held, times, labels)
     mlp = config.net["name"] in ("mlp", "table", "dit")
     count = len(model.splits.train)
     width = config.net.get("width")
@@ -95,7 +99,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
         shown = copies(*_mixed(model, base.x, held.x))
     if source is not None:
         scale, shown = foreign(model, items, base.x, source, scale, shown)
-    return Facts(
+    facts = Facts(
         items=count,
         entries=entries(config),
         steps=config.train.steps,
@@ -121,8 +125,11 @@ def gather(model: Trained, source: Any = None) -> Facts:
             float(line["validation_mean"])
             for line in seen(model.folder, "heldout")
             if isinstance(line.get("validation_mean"), (int, float))
+            and line["step"] <= (config.train.steps if clock.kept is None else clock.kept)
         ),
+        clock=clock,
     )
+    return replace(facts, trial=trial(model, noisings)) if puzzling(facts) else facts
 
 
 def _part(model: Trained, items: Items, places: np.ndarray, most: int) -> Part:
@@ -140,12 +147,16 @@ def _part(model: Trained, items: Items, places: np.ndarray, most: int) -> Part:
 
 
 def _fit(
-    model: Trained, base: Part, held: Part | None, times: Tensor, labels: Tensor | None
+    model: Trained,
+    raw: Model | None,
+    base: Part,
+    held: Part | None,
+    times: Tensor,
+    labels: Tensor | None,
 ) -> tuple[Fit, float, Noisings, More | None]:
     """Errors of averaged and last weights on training and held-out items; dead entries; the
     held-out noisings (of training items, where none were held out); what more updates bring.
     """
-    raw = _last(model)
     most = max(32, min(MOST, 2_000_000 // entries(model.config)))
 
     def noised(part: Part, base_x: State, known: Tensor | None) -> Noisings:
@@ -157,26 +168,37 @@ def _fit(
     theirs = None if held is None else noised(held.take(most), base.x, labels)
     if theirs is not None:  # one unit for both, so that their errors can be compared
         mine.units = theirs.units
-    looked = theirs or mine
+    looked, own = theirs or mine, mine.errors(model.net)
+    restored = own if theirs is None else theirs.errors(model.net)
     here, there = mine.linear_errors(), theirs.linear_errors() if theirs else None
     gap = None
     if here and there:
         gap = sum(there) / max(1e-12, sum(here))
     fit = Fit(
-        train=_means(mine, model.net),
-        held=_means(theirs, model.net),
-        raw_train=None if raw is None else _means(mine, raw),
-        raw_held=None if raw is None else _means(theirs, raw),
+        train=_levels(own),
+        held=None if theirs is None else _levels(restored),
+        raw_train=None if raw is None else _levels(mine.errors(raw)),
+        raw_held=None if raw is None or theirs is None else _levels(theirs.errors(raw)),
         linear_gap=gap,
+        error=looked.standard_error(restored),
     )
     further = None if raw is None else more(model, raw, mine, theirs)
     return fit, looked.dead(model.net), looked, further
 
 
-def _means(noisings: Noisings | None, net: Model) -> Any:
-    if noisings is None:
-        return None
-    return tuple(float(v) for v in noisings.errors(net).mean(1))
+def _levels(errors: Tensor) -> tuple[float, ...]:
+    return tuple(float(v) for v in errors.mean(1))
+
+
+def _clock(model: Trained) -> Clock:
+    """What the memorisation clock saw, and whether the run has earlier weights for that."""
+    looks = seen(model.folder, "clock")
+    first = next((line["step"] for line in looks if line.get("copying")), None)
+    if any(reason.startswith("stopped at step") for reason in model.config.reasons):
+        return Clock(
+            first, max((line["step"] for line in looks if line.get("quiet")), default=None)
+        )
+    return Clock(first if looks and looks[-1].get("copying") else None)
 
 
 def _last(model: Trained) -> Model | None:

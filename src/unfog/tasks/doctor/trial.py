@@ -27,9 +27,12 @@ SECONDS = 8.0
 """For all of them, about."""
 
 
-def trial(model: Trained) -> Trial:
+def trial(model: Trained, noisings: Noisings) -> Trial:
     """Train anew for a few updates at a thirtieth, once, thirty and a thousand times the run's
-    step size, on the same batches with the same noise. Nothing of the run is touched.
+    step size, on the same batches with the same noise, and restore the same noised items with each.
+    Nothing of the run is touched.
+
+    The loss would hardly do: most of it can't be learnt away.
     """
     prepared, config = prepared_of(model), model.config
     ends: list[float] = []
@@ -40,8 +43,8 @@ def trial(model: Trained) -> Trial:
         losses = _train(net, prepared, lr, Constant(warmup=0.0), 0, steps, share)
         if not ends:
             steps = max(10, len(losses))
-        tail = losses[-max(3, len(losses) // 4) :]
-        end = sum(tail) / len(tail) / max(losses[0], 1e-30)
+        net.eval()
+        end = float(noisings.errors(net).mean()) if math.isfinite(losses[-1]) else math.inf
         ends.append(min(end, 1e9) if math.isfinite(end) else 1e9)
     return Trial(FACTORS, tuple(ends), steps)
 
