@@ -2,15 +2,15 @@
 
     python benchmarks/solvers.py --peers PYTHON --out solvers.json
 
-Every solver is asked for the same thing: from the same noise, on the same grid of noise levels, with
-the same exact predictor of a Gaussian mixture, follow the flow to data. The error is the median
-distance from the flow's own end (Dormand-Prince, 400 steps). All in float64. Solvers with several
-calls a step get as many steps as fit into the calls.
+Every solver is asked for the same thing: from the same noise, on the same grid of noise levels,
+with the same exact predictor of a Gaussian mixture, follow the flow to data. The error is the
+median distance from the flow's own end (Dormand-Prince, 400 steps). All in float64. Solvers with
+several calls a step get as many steps as fit into the calls.
 
 Theirs live in the variance exploding space (k-diffusion, diffusers' Heun) or in that of constant
-variance (diffusers), on sigma / alpha; both are a scaling of ours, and the predictor is handed over
-as data, or as noise where they ask for it. Our velocity is noise - data, minus theirs; none is used.
-diffusers' schedulers lay out their own grids: their `sigmas` are set to the common one.
+variance (diffusers), on sigma / alpha; both are a scaling of ours, and the predictor is handed
+over as data, or as noise where they ask for it. Our velocity is noise - data, minus theirs; none
+is used. diffusers' schedulers lay out their own grids: their `sigmas` are set to the common one.
 
 Overhead: a predictor that returns a tensor made before, states 64 x 1 x 32 x 32 in float32, 20
 steps; library by library in turns, median over the turns.

@@ -32,12 +32,12 @@ def test_the_flow_knows_the_density_of_a_mixture(name):
     truth, path = mixture(), paths[name]()
     x = truth.draw(40, rng=BatchRng(0))
     predict = truth.predictor(path)
-    found = log_prob(predict, path, x, steps=40)
+    found = log_prob(predict, path, x, steps=30)
     # the prior of a path that does not forget all data differs from its true end
     slack = 0.01 if float(path.alpha(torch.ones(()))) < 1e-6 else 0.03
     assert float((found.nats - truth.log_prob(x)).abs().max()) < 3 * slack
     assert torch.equal(found.error, torch.zeros(40, dtype=torch.float64))
-    probed = log_prob(predict, path, x, steps=40, probes=200, rng=BatchRng(1))
+    probed = log_prob(predict, path, x, steps=20, probes=40, rng=BatchRng(1))
     off = (probed.nats - found.nats) / probed.error.clamp(min=1e-6)
     assert float(off.abs().mean()) < 1.2
     assert float(off.abs().max()) < 5

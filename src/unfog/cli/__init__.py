@@ -41,6 +41,7 @@ def run(arguments: list[str]) -> int:
         filling,
         judging,
         lists,
+        measuring,
         verbs,
         watching,
     )

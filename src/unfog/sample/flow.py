@@ -23,6 +23,7 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine
+from unfog.sample.solvers.angles import time_at
 
 NEAREST = 1e-3
 """The angle at which data begins: the noise there has a thousandth of its deviation at the end."""
@@ -65,7 +66,7 @@ class Flow:
         return (u.cos().to(w.dtype) * w - self._trusted(w, u)) / u.sin().to(w.dtype)
 
     def _trusted(self, w: Tensor, u: Tensor) -> Tensor:
-        t = self.path.time_at_angle(u)
+        t = torch.tensor(time_at(self.path, float(u)), dtype=torch.float64)
         size = (self.path.alpha(t).square() + self.path.sigma(t).square()).sqrt()
         x_hat: Tensor = self.predict(w * size.to(w.dtype), t)
         return x_hat

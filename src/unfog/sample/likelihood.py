@@ -91,11 +91,14 @@ class Elbo:
         nats: (B,) float64 lower bounds of log p(x), in the mean over noise.
         angles: (L,) the noise levels, atan2(sigma, alpha), at which errors were measured.
         parts: (L, B) what each level adds to `nats` beside the constant.
+        gaps: (L, B) how far each level's part lies below what the predictor promises itself; 0 in
+            the mean for an exact one. None where they were not asked for.
     """
 
     nats: Tensor
     angles: Tensor
     parts: Tensor
+    gaps: Tensor | None = None
 
 
 def elbo(
@@ -104,6 +107,7 @@ def elbo(
     x: Tensor,
     *,
     levels: int = 200,
+    gaps: bool = False,
     rng: Rng,
     nearest: float = 1e-3,
     furthest: float = 1e3,
@@ -112,29 +116,44 @@ def elbo(
 
         log p(x) >= -D/2 log(2 pi e) + 1/2 int (D / (1 + snr) - E ||x - x_hat||^2) d snr
 
-    The integral runs over log snr, a stratified draw per level and item.
+    The integral runs over log snr, a stratified draw per level and item. For D stands ||noise||^2
+    of that draw, whose mean it is: near data, where x - x_hat is the noise itself, both then agree.
 
     Args:
         x: (B, *D) states.     levels: calls of the predictor.
+        gaps: also compare each level's error with the posterior variance that the predictor's own
+            slope means, tr Cov(x | x_t) = sigma^2 / alpha div x_hat, by one probe a level.
         nearest, furthest: limits of sigma / alpha; outside, errors are taken as a Gaussian's.
     Ref: Kingma et al. 2021, Variational Diffusion Models, eq. 15; Kong et al. 2023,
-        Information-Theoretic Diffusion, eq. 8 (equality for the best predictor).
+        Information-Theoretic Diffusion, eq. 8 (equality for the best predictor); Efron 2011,
+        Tweedie's Formula, sec. 2 (the posterior's variance).
     """
     flat = x[0].numel()
     low, high = -2 * math.log(furthest), -2 * math.log(nearest)  # log snr
     width = (high - low) / levels
-    rows, angles = [], []
+    rows, missing, angles = [], [], []
     for level in range(levels):
         fresh = rng.at(level)
         shift = fresh.uniform(x.new_empty(len(x))).double()
         log_snr = low + width * (level + shift)
         t = path.time_at(-log_snr / 2).to(x.device)
         alpha, sigma = path.alpha(t), path.sigma(t)
-        x_t = expand(alpha, x).to(x.dtype) * x + expand(sigma, x).to(x.dtype) * fresh.normal(x)
-        snr = (alpha / sigma).square().double()
-        error = (x - predict(x_t, t)).flatten(1).double().square().sum(1)
-        rows.append((width / 2 * snr * (flat / (1 + snr) - error)).cpu())
+        noise = fresh.normal(x)
+        x_t = expand(alpha, x).to(x.dtype) * x + expand(sigma, x).to(x.dtype) * noise
+        if gaps:
+            signs = torch.where(fresh.uniform(x) < 0.5, -1.0, 1.0)
+            found, spread = probed_trace(signs)(lambda w: predict(w, t), x_t)  # noqa: B023
+            promised = spread * (sigma.square() / alpha).double().cpu()
+        else:
+            found = predict(x_t, t)
+        snr = (alpha / sigma).square().double().cpu()
+        error = (x - found).flatten(1).double().square().sum(1).cpu()
+        size = noise.flatten(1).double().square().sum(1).cpu()
+        rows.append(width / 2 * snr * (size / (1 + snr) - error))
+        if gaps:
+            missing.append(width / 2 * snr * (error - promised))
         angles.append(math.atan(math.exp(-(low + width * (level + 0.5)) / 2)))
     parts = torch.stack(rows)
     constant = -flat / 2 * math.log(2 * math.pi * math.e)
-    return Elbo(constant + parts.sum(0), torch.tensor(angles, dtype=torch.float64), parts)
+    at = torch.tensor(angles, dtype=torch.float64)
+    return Elbo(constant + parts.sum(0), at, parts, torch.stack(missing) if gaps else None)

@@ -109,7 +109,7 @@ def evaluate(
     """
     items = training_data(model)
     train = items.take(model.splits.train)
-    heldout, words = _heldout(model, items, source, part)
+    heldout, words = heldout_items(model, items, source, part)
     if count is None and model.config.kind == "table":  # rows are cheap, and teach the tasks' trees
         count = min(max(len(heldout), len(train)), MOST_ROWS)
     count = min(len(heldout), 2000) if count is None else count
@@ -224,8 +224,17 @@ def training_data(model: Trained) -> Items:
     return model.items
 
 
-def _heldout(model: Trained, items: Items, source: Any, of: str | None) -> tuple[Items, str]:
+def heldout_items(
+    model: Trained, items: Items | None, source: Any, of: str | None = None
+) -> tuple[Items, str]:
+    """The items to judge by, and in words which those are: of a source, else of the run's own.
+
+    Args:
+        items: the run's own data, if at hand.
+        of: images: which of the source's train, validation and test folders to read.
+    """
     if source is None:
+        items = training_data(model) if items is None else items
         part = model.splits.test
         if len(part) == 0:
             raise DataError(

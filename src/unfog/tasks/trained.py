@@ -6,6 +6,7 @@ import pathlib
 import shutil
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from unfog.errors import ArgumentError
@@ -89,6 +90,19 @@ class Trained:
         from unfog.tasks.score import score
 
         return score(self, source, **choices)
+
+    def log_prob(self, source: Any = None, **choices: Any) -> np.ndarray:
+        """(N,) nats of items in the data's units, by the probability-flow ODE; `likelihood` has the
+        choices, errors, bits and the variational bound.
+        """
+        nats: np.ndarray = self.likelihood(source, **choices).nats
+        return nats
+
+    def likelihood(self, source: Any = None, **choices: Any) -> Any:
+        """log p of items; see `unfog.tasks.likelihood.likelihood`."""
+        from unfog.tasks.likelihood import likelihood
+
+        return likelihood(self, source, **choices)
 
     def doctor(self, source: Any = None) -> Any:
         """Name the run's faults and their fixes; see `unfog.tasks.doctor.diagnose`."""

@@ -113,6 +113,10 @@ class Principal(Space):
     def lossless(self) -> bool:
         return self.shape[0] == math.prod(self.data_shape)
 
+    @property
+    def log_volume(self) -> float:
+        return super().log_volume + float(self.gain.double().log().sum())
+
     def analyse(self, x: Tensor) -> Tensor:
         return ((x.flatten(1) - self.mean.to(x)) @ self.basis.to(x).mT) * self.gain.to(x)
 

@@ -66,6 +66,11 @@ class Space:
         held = share * (self.std / self.scale) ** 2
         return math.sqrt(self.error / (1 - self.error) * held) if self.error < 1 else 0.0
 
+    @property
+    def log_volume(self) -> float:
+        """log of how much `into` stretches volumes, along the directions that it keeps."""
+        return math.prod(self.shape) * math.log(self.scale)
+
     def analyse(self, x: Tensor) -> Tensor:
         """(B, *data_shape) -> (B, *shape), before the scale."""
         raise TypeError(f"{type(self).__name__} must define analyse")
