@@ -93,7 +93,8 @@ def gather(model: Trained, source: Any = None) -> Facts:
     away = np.concatenate([model.splits.validation, model.splits.test])
     held = _part(model, items, away, 2 * MOST) if len(away) else None
     held = held if held is not None and len(held.items) else None
-    plain = Trained(model.folder, config, model.net, model.borders, model.splits, device="cpu")
+    net, borders, splits = model.net, model.borders, model.splits
+    plain = Trained(model.folder, config, net, borders, splits, items=items, device="cpu")
     times = levels(model.net.path, LEVELS)
     labels = classes(model, base.cond)
     clock = clock_of(model)
