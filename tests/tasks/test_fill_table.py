@@ -139,7 +139,7 @@ def test_drift_and_bad_requests_are_named(small, tmp_path):
     with pytest.raises(DataError, match="column 'draw' already"):
         _ = two.data
     np.save(tmp_path / "x.npy", np.random.default_rng(0).normal(size=(60, 3)))
-    with pytest.raises(ArgumentError, match="model of arrays"):
+    with pytest.raises(DataError, match="holds no numbers"):
         fit(tmp_path / "x.npy", steps=1, settings=TINY, quiet=True).fill(table)
 
 
