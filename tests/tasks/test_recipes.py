@@ -169,7 +169,7 @@ def test_what_reflow_and_learned_variance_can_not_take_is_refused(tmp_path):
 
 
 def test_choices_go_kind_then_recipe_then_user(tmp_path):
-    x = np.random.default_rng(0).integers(0, 255, (40, 32, 32), dtype=np.uint8)
+    x = np.random.default_rng(0).integers(0, 255, (400, 32, 32), dtype=np.uint8)
     np.save(tmp_path / "x.npy", x)
 
     def config(**more):
