@@ -20,7 +20,7 @@ from unfog.maths.states import each, lead
 from unfog.registry import unknown
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import blank, build_sampling
-from unfog.tasks.generate import Samples, _decoded, generate
+from unfog.tasks.generate import Samples, generate, samples_of
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
@@ -234,12 +234,5 @@ def _particles(
             least.append(ess)
             line.to(row + 1)
     state = each(lambda *parts: torch.cat(parts), *states)
-    values = {n: list(v) for n, v in model.borders.given.decode(cond).items()}
-    samples = Samples(
-        raw=_decoded(model, state, 0, values),
-        state=state,
-        given=values,
-        kind=model.config.kind,
-        origin=model.config.data.origin,
-    )
+    samples = samples_of(model, state, cond, 0)
     return Explained(samples, misfit(measurement, state), torch.tensor(least))
