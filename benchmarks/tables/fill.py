@@ -3,8 +3,9 @@
 Prints a markdown table. Of every CSV file the rows without empty cells are used: four fifths to
 learn from, and of the last fifth (at most `--rows`) a share of the cells is hidden, at random or
 (`--how own`) by their own value: the higher a number or the rarer a category, the likelier, from 0
-to twice the share. That is missing not at random, which no method here is told. All methods fill the same cells, with as many draws; what they learn from is the same, except that a
-Bayesian chain of regressions (IterativeImputer) learns from at most `--most` rows, for its time.
+to twice the share. That is missing not at random, which no method here is told. All methods fill
+the same cells, with as many draws; what they learn from is the same, except that a Bayesian chain
+of regressions (IterativeImputer) learns from at most `--most` rows, for its time.
 
 CRPS is of numbers in standard deviations of the training column, the fair estimate from draws; log
 loss is of categories in nats: of chances where a method says them (unfog does), 0.001 at least,
