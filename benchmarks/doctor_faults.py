@@ -37,8 +37,8 @@ def cases(group: str) -> list[Case]:
     made: list[Case] = []
     for number, plant in enumerate(PLANTS):
         for turn in range(EACH[group]):
-            # two numbers can't be over-fitted by a net this smooth in so short a time
-            able = [s for s in sets if plant != "over_fitting" or s.numbers().shape[1] > 2]
+            # two or three numbers can't be over-fitted by a net this smooth in so short a time
+            able = [s for s in sets if plant != "over_fitting" or s.numbers().shape[1] > 3]
             data = able[(number + turn) % len(able)]
             made.append(PLANTS[plant](data, turn, rng))
     for number in range(HEALTHY[group]):
@@ -81,14 +81,14 @@ def _slow(data: Data, turn: int, rng: Any) -> Case:
 
 
 def _over(data: Data, turn: int, rng: Any) -> Case:
-    data = data.take(rng.permutation(len(data.data))[: (260, 320, 300)[turn]])
+    data = data.take(rng.permutation(len(data.data))[: (160, 200, 180)[turn]])
     data.given = None
     return Case(
         "over_fitting",
         data,
         f"{len(data.data)} items, wide, long",
-        1000,
-        {"net.width": 192, "net.depth": 2, "train.stop_at": "never"},
+        3000,
+        {"net.width": 256, "net.depth": 2, "train.stop_at": "never"},
         seed=turn,
     )
 
