@@ -30,7 +30,7 @@ from unfog.sample.solvers.tuned import Row, Tuned
 Predictor = Callable[..., Any]
 MEMORY = 5
 """Predictions that a step may weigh."""
-LEAST_GAIN = 0.003
+LEAST_GAIN, CHORDS = 0.003, 4
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ def flat(state: State) -> Tensor:
     return torch.cat([value.flatten(1).double() for value in fields], 1)
 
 
-def distance(x: State, y: State) -> float:
-    """Root mean square difference per entry."""
-    return float((flat(x) - flat(y)).square().mean().sqrt())
+def distances(x: State, y: State) -> Tensor:
+    """(M,) root mean square difference of every item."""
+    return (flat(x) - flat(y)).square().mean(1).sqrt()
 
 
 def missed(solver: Tuned, reference: Reference) -> float:
-    """How far from the reference's ends the solver takes its noise; inf where that is no number."""
-    found = distance(_Run(reference).to_end(solver), reference.end)
+    """Mean distance from the reference's ends of where the solver takes its noise, else inf."""
+    found = float(distances(_Run(reference).to_end(solver), reference.end).mean())
     return found if math.isfinite(found) else math.inf
 
 
@@ -223,7 +223,8 @@ def refine(
     until: float = math.inf,
     damping: float = 1e-2,
 ) -> Tuned:
-    """Gauss-Newton on all numbers for the distance from the reference's ends.
+    """Gauss-Newton on all numbers for the mean distance from the reference's ends: squared ones
+    over their last size, so that the few trajectories that part near a border don't count for all.
 
     Args:
         until: on the monotonic clock; a round that would end later is left out.
@@ -236,38 +237,64 @@ def refine(
         if time.monotonic() + calls * now.run.seconds > until:
             break
         slopes, scale = _slopes(path, solver, free, now)
-        miss = slopes.T @ (flat(fitted.end) - now.end).flatten()
-        products = slopes.T @ slopes
-        for _ in range(6):
-            damp = damping * len(slopes) * torch.eye(len(free), dtype=torch.float64)
-            by = torch.linalg.solve(products + damp, miss) / scale
-            other = changed(path, solver, list(zip(free, by.tolist())))
-            there = None if other is None else _arrived(other, fitted)
-            if other is not None and there is not None and there.away < now.away:
+        before = now.away
+        for turn in range(CHORDS):  # old slopes do for a few steps, at a fraction of the calls
+            found = _step(solver, fitted, now, free, slopes, scale, damping, 6 if not turn else 1)
+            if found is None:
                 break
-            damping *= 4
-        else:
-            break
-        gained = 1 - there.away / now.away
-        solver, now, damping = other, there, max(damping / 4, 1e-7)
-        if gained < LEAST_GAIN:
+            gained = 1 - found[1].away / now.away
+            solver, now, damping = found
+            if gained < LEAST_GAIN:
+                break
+        if now.away > (1 - LEAST_GAIN) * before:
             break
     return solver
 
 
+def _step(
+    solver: Tuned,
+    fitted: Reference,
+    now: _Arrived,
+    free: Sequence[Number],
+    slopes: Tensor,
+    scale: Tensor,
+    damping: float,
+    tries: int,
+) -> tuple[Tuned, _Arrived, float] | None:
+    """A better solver by these slopes, its run and the next damping; None if none is found."""
+    weight = 1 / now.apart.clamp_min(float(now.apart.median()) / 2)
+    weighed = slopes * (weight / weight.mean()).repeat_interleave(now.end.shape[1])[:, None]
+    miss = weighed.T @ (flat(fitted.end) - now.end).flatten()
+    products = weighed.T @ slopes
+    for _ in range(tries):
+        damp = damping * len(slopes) * torch.eye(len(free), dtype=torch.float64)
+        by = torch.linalg.solve(products + damp, miss) / scale
+        other = changed(fitted.path, solver, list(zip(free, by.tolist())))
+        if other is not None:
+            there = _arrived(other, fitted)
+            if there.away < now.away:
+                return other, there, max(damping / 4, 1e-7)
+        damping *= 4
+    return None
+
+
 @dataclass(frozen=True)
 class _Arrived:
-    """A run of a solver from the reference's noise, where it ended, and how far off."""
+    """A run of a solver from the reference's noise, where it ended (M, n), how far off (M,) and in
+    the mean.
+    """
 
     run: _Run
     end: Tensor
+    apart: Tensor
     away: float
 
 
 def _arrived(solver: Tuned, fitted: Reference) -> _Arrived:
     run = _Run(fitted)
     end = run.to_end(solver, keep=True)
-    return _Arrived(run, flat(end), distance(end, fitted.end))
+    apart = distances(end, fitted.end)
+    return _Arrived(run, flat(end), apart, float(apart.mean()))
 
 
 def _slopes(
