@@ -97,7 +97,7 @@ def tune(
     parts = [range(trajectories), range(trajectories, trajectories + held)]
     work = [float(n) for n in counts]
     with bar("tuning", 1.0, show=show) as line:
-        solvers = {}
+        solvers: dict[int, list[tuning.RowPart]] = {}
         if straight(model):
             fitted, others = (_reference(model, rows, cond, scale, seed) for rows in parts)
             line.to(0.05, "reference trajectories")
@@ -288,3 +288,18 @@ def describe(how: dict[str, Any]) -> str:
     """
     options = ",".join(f"{name}={value}" for name, value in how.items() if name != "name")
     return f"{how['name']}:{options}" if options else str(how["name"])
+
+
+def table(found: Tuning) -> str:
+    """The errors as a table for people."""
+    lines = [f"error by calls, {tuning.MEASURES[found.measure]}", ""]
+    if found.floor:
+        lines[0] += f" (two equally good sets: {found.floor:.3g})"
+    lines.append(f"{'calls':>5}  {'tuned':>8}  {'untuned':>8}  best untuned")
+    for calls in sorted({entry.calls for entry in found.entries}):
+        there = [entry for entry in found.entries if entry.calls == calls]
+        stock = min((e for e in there if not e.tuned), key=lambda e: e.error)
+        mine = next((f"{e.error:8.4f}" for e in there if e.tuned), f"{'':8}")
+        way = f"{describe(stock.solver)} on {describe(stock.grid)}"
+        lines.append(f"{calls:5d}  {mine}  {stock.error:8.4f}  {way}")
+    return "\n".join(lines)

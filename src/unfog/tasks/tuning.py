@@ -68,6 +68,11 @@ class Tuning(Part):
     entries: list[Entry]
     solvers: dict[int, list[RowPart]] = Field(default_factory=dict)
 
+    @property
+    def most(self) -> int:
+        """The most calls that were measured."""
+        return max(entry.calls for entry in self.entries)
+
     def best(self, calls: int, *, stock: bool = False) -> Entry | None:
         """The entry of least error within so many calls; only untuned ones where `stock`."""
         open_ = [e for e in self.entries if e.calls <= calls and not (stock and e.tuned)]
