@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from unfog.cli.app import Json, Many, app
+from unfog.cli.app import Flag, Json, Many, app
 from unfog.errors import ArgumentError
 
 
@@ -112,4 +112,50 @@ def improving(
     if json:
         return {**facts, "ended": why}
     print(f"{why}: {count} samples with {facts['calls']} calls in {facts['out']}", file=sys.stderr)
+    return None
+
+
+@app.command
+def schedule(
+    run: Path,
+    /,
+    *,
+    measure: str = "prediction",
+    steps: int | None = None,
+    seed: int = 0,
+    dry_run: Flag = False,
+    device: str = "auto",
+    json: Json = False,
+) -> dict[str, Any] | None:
+    """Fit the times of a run's sampling, so that every step adds about the same error.
+
+    Before training, --set times=fitted --set grid=fitted of `unfog fit` does so for both.
+
+    Example: unfog schedule runs/photos
+
+    Parameters
+    ----------
+    run
+        A run folder; its config.json gets the grid `fitted`.
+    measure
+        prediction (of the net, needs no data), posterior (of the data, exact) or loss (of the net on
+            the data).
+    steps
+        Sampling steps to fit for; the run's own where left out. Others cut the same curve.
+    seed
+        Seed of the trajectories.
+    dry_run
+        Measure and say, and leave the run as it is.
+    device
+        auto, cpu, cuda, mps.
+    json
+        One JSON object on standard output.
+    """
+    from unfog.tasks.load import load
+
+    model = load(run, device=device)
+    found = model.fit_schedule(measure, steps=steps, seed=seed, write=not dry_run)
+    if json:
+        return {"run": str(run), **found.to_json()}
+    print(f"{run}: {found}", file=sys.stderr)
     return None
