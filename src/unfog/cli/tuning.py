@@ -138,7 +138,7 @@ def schedule(
     run
         A run folder; its config.json gets the grid `fitted`.
     measure
-        prediction (of the net, needs no data), posterior (of the data, exact) or loss (of the net on
+        prediction (of the net, needs no data), posterior (of the data) or loss (of the net on
             the data).
     steps
         Sampling steps to fit for; the run's own where left out. Others cut the same curve.
