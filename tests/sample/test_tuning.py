@@ -93,7 +93,7 @@ def test_a_product_of_affine_paths_is_tuned_as_one():
     like = {n: torch.empty(48, 2, dtype=torch.float64) for n in path.fields}
     fitted, held = (reference(path, seed, predict=predict, like=like) for seed in (1, 2))
     start = grids.make("linear")(path, 5)[:-1].tolist()
-    solver, away = tune(fitted, held, [start])
+    _, away = tune(fitted, held, [start])
     plain = Tuned(tuple(Row(t, t, (1.0,)) for t in start))
     assert away < 0.4 * missed(plain, held)
 
@@ -136,7 +136,7 @@ def test_fitted_times_even_the_steps_errors_on_other_trajectories(name, solver):
     cut = grids.make("angle")(path, 96)
 
     def course(seed):
-        z = path.prior(torch.empty(64, 2, dtype=torch.float64), rng=BatchRng(seed))
+        z = path.prior(torch.empty(400, 2, dtype=torch.float64), rng=BatchRng(seed))
         return followed(predict, path, solvers.make("threestep"), z, cut, rng=BatchRng(0))
 
     def worst(grid):

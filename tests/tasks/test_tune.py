@@ -2,6 +2,7 @@
 
 import json
 import math
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -78,7 +79,7 @@ def test_a_loaded_run_samples_the_same_and_an_altered_file_is_refused(run, tmp_p
     content = json.loads(path.read_text())
     content["tunings"][0]["solvers"]["4"][0]["weights"][0] += 1
     path.write_text(json.dumps(content))
-    with pytest.raises(RunError, match="tuned.json"):
+    with pytest.raises(RunError, match=r"tuned\.json"):
         unfog.load(again.folder)
 
 
@@ -183,8 +184,8 @@ def test_anytime_improves_from_the_same_noise_until_it_settles(run):
     calls = [answer.pick.calls for answer in answers]
     away = [float(distances(answer.state, exact).mean()) for answer in answers]
     assert calls[0] == 2
-    assert all(b <= 2 * a or b <= 2 ** (i + 2) for i, (a, b) in enumerate(zip(calls, calls[1:])))
-    assert all(b < 1.05 * a + 0.005 * away[0] for a, b in zip(away, away[1:])), away
+    assert all(b <= 2 * a or b <= 2 ** (i + 2) for i, (a, b) in enumerate(pairwise(calls)))
+    assert all(b < 1.05 * a + 0.005 * away[0] for a, b in pairwise(away)), away
     assert away[-1] < 0.02 * away[0]
     assert len(answers) < 10  # settled, not worn out
     with pytest.raises(ArgumentError, match="leave out steps"):

@@ -48,26 +48,44 @@ class Course:
     def __post_init__(self) -> None:
         self.angles = [angle_at(clock_of(self.path), float(t)) for t in self.times]
 
-    def _between(self, values: list[State], t: float) -> State:
-        """Straight lines in the angle; categories as at the time before."""
+    def _place(self, t: float, last: int) -> tuple[int, int, float]:
+        """The times around t, at most the one numbered `last`, and how far from one to the other,
+        in the angle.
+        """
         u = angle_at(clock_of(self.path), t)
         right = next((i for i, a in enumerate(self.angles) if a <= u), len(self.angles) - 1)
-        left, right = max(min(right, len(values) - 1) - 1, 0), min(right, len(values) - 1)
+        left, right = max(min(right, last) - 1, 0), min(right, last)
         if left == right:
-            return values[left]
-        share = (self.angles[left] - u) / (self.angles[left] - self.angles[right])
-        return each(
-            lambda a, b: torch.lerp(a, b, min(share, 1.0)) if a.is_floating_point() else a,
-            values[left], values[right],
-        )  # fmt: skip
+            return left, right, 0.0
+        return (
+            left,
+            right,
+            min(1.0, (self.angles[left] - u) / (self.angles[left] - self.angles[right])),
+        )
 
     def state(self, t: float) -> State:
-        """(M, *D) on the trajectories at t."""
-        return self._between(self.states, t)
+        """(M, *D) on the trajectories at t: straight lines in the angle, at unit scale; categories
+        as at the time before.
+        """
+        left, right, share = self._place(t, len(self.states) - 1)
+        ends = [float(self.times[i]) for i in (left, right)]
+
+        def mixed(member: Any, a: Any, b: Any) -> Any:
+            if not isinstance(member, Affine):
+                return a
+            first, last = (radius_at(member, end) for end in ends)
+            return radius_at(member, t) * torch.lerp(a / first, b / last, share)
+
+        found: State = fieldwise(self.path, mixed, self.states[left], self.states[right])
+        return found
 
     def hat(self, t: float) -> State:
         """(M, *D) what was predicted there."""
-        return self._between(self.hats, t)
+        left, right, share = self._place(t, len(self.hats) - 1)
+        return each(
+            lambda a, b: torch.lerp(a, b, share) if a.is_floating_point() else a,
+            self.hats[left], self.hats[right],
+        )  # fmt: skip
 
 
 def clock_of(path: Any) -> Affine:
@@ -142,9 +160,10 @@ def evened(
         worst = float(added.max() / added.mean())
         if best is None or worst < best[0]:
             best = (worst, cut, added)
-        gaps = -np.diff(angles)
-        ratio = (added / added.mean()).clamp(0.02, 50).numpy()
-        gaps = gaps * ratio ** (-0.35 if turn < ROUNDS // 2 else -0.15)
+        ratio = np.log((added / added.mean()).clamp(0.02, 50).numpy())
+        if turn < ROUNDS // 2:  # a step of several predictions also feels the gaps before it
+            ratio = np.convolve(np.pad(ratio, 1, mode="edge"), (0.25, 0.5, 0.25), "valid")
+        gaps = -np.diff(angles) * np.exp(-(0.3 if turn < ROUNDS // 2 else 0.1) * ratio)
         angles = first * (1 - np.concatenate([[0.0], np.cumsum(gaps) / gaps.sum()]))
     assert best is not None
     return best[1], best[2]
