@@ -29,14 +29,18 @@ from unfog.sample.schedule import Course, clock_of, evened, followed, step_error
 from unfog.sample.solvers.angles import time_at
 from unfog.sample.solvers.threestep import ThreeStep
 from unfog.tasks import runfolder, tuning
-from unfog.tasks.assemble import blank, build_sampling
+from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.config import Config
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
 MEASURES = ("prediction", "posterior", "loss")
-FINE, PATHS, CENTRES, NUMBERS = 96, 48, 256, 400_000
+FINE, CENTRES, NUMBERS = 128, 256, 400_000
+PATHS, MANY, VALUES = 48, 512, 50_000
+"""Trajectories at least and at most, and numbers in all of them together between."""
+MOST = 24
+"""Steps that times are fitted for at most; a fine grid of many more would be needed for more."""
 UNFITTED = ("linear", "angle")
 
 
@@ -83,19 +87,22 @@ def fit_schedule(
 
     Args:
         measure: one of `MEASURES`; posterior and loss need the run's own data.
-        steps: how many the times are fitted for; the run's own number where None. With other
-            numbers the same curve is cut more finely or coarsely.
+        steps: how many the times are fitted for; the run's own number, at most 24, where None.
+            With other numbers the same curve is cut more finely or coarsely.
         write: whether the run folder's configuration gets the times.
     Raises: ArgumentError for an unknown measure; DataError where the data is gone.
     """
     if measure not in MEASURES:
         raise ArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
-    steps = model.config.sampling_steps if steps is None else steps
+    steps = min(model.config.sampling_steps, MOST) if steps is None else steps
+    if not isinstance(steps, int) or not 2 <= steps <= FINE // 3:
+        raise ArgumentError(f"steps lie between 2 and {FINE // 3}; got {steps!r}")
     how = build_sampling(model.config, solver=model.config.solver, grid="angle", steps=steps)
     start, path = how.grid.start, model.net.path
     states = None if measure == "prediction" else states_of(model)
+    number = _number(entries(model.config))
     courses = [
-        _course(model, measure, states, SampleRng(mix(seed, 53 + part), range(PATHS)))
+        _course(model, measure, states, SampleRng(mix(seed, 53 + part), range(number)))
         for part in (0, 1)
     ]
     if measure == "loss":
@@ -117,6 +124,11 @@ def fit_schedule(
     if write:
         _write(model, found)
     return found
+
+
+def _number(size: int) -> int:
+    """How many trajectories, by the numbers in a state."""
+    return max(PATHS, min(MANY, VALUES // size))
 
 
 def states_of(model: Trained) -> State:
@@ -224,8 +236,10 @@ def fitted_to(config: Config, states: State) -> Config:
         return config
     how = build_sampling(config, steps=config.sampling_steps)
     path = paths.build(config.path)
-    course = of_data(path, states, SampleRng(mix(config.seed, 71), range(PATHS)))
-    cut, added = evened(course, how.solver, config.sampling_steps, start=how.grid.start)
+    rows = range(_number(entries(config)))
+    course = of_data(path, states, SampleRng(mix(config.seed, 71), rows))
+    steps = min(config.sampling_steps, MOST)
+    cut, added = evened(course, how.solver, steps, start=how.grid.start)
     said = (
         f"{' and '.join(empty)} fitted to the posterior of {CENTRES} items at most: the largest "
         f"step's error is {float(added.max() / added.mean()):.2f} times the mean one"
