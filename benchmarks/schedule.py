@@ -6,8 +6,8 @@ For every run: the run's own solver, 4 to 20 calls, on each grid of the registry
 times that `fit_schedule` fitted on other noise. Errors are those of `unfog tune`: the distance of
 each sample from where the net's own flow takes its noise, over the samples' spread; for states with
 categories the sliced distance of two clouds. Saved is 1 - n / N, with N calls on the best unfitted
-grid for N, and n the fewest on the fitted times (between numbers of calls by straight lines in the
-logarithms) for the same error.
+grid for N, and n on the fitted times for the same error. Both are read off straight lines through
+the logarithms of all errors by calls: single errors jump with where exactly times fall.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import argparse
 import json
 import math
 import pathlib
-from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 
 import unfog
@@ -57,16 +57,18 @@ def errors(model: Any, count: int) -> dict[str, dict[int, float]]:
 
 def saved(table: dict[str, dict[int, float]], calls: int) -> tuple[str, float]:
     """(best unfitted grid for these calls, share of them that fitted times save)."""
-    best = min(GRIDS, key=lambda g: table[g][calls])
-    wanted, fitted = table[best][calls], table["fitted"]
-    for few, more in pairwise(CALLS):
-        if fitted[few] <= wanted:
-            return best, 1 - few / calls
-        if fitted[more] <= wanted:
-            share = math.log(fitted[few] / wanted) / math.log(fitted[few] / fitted[more])
-            needed = math.exp((1 - share) * math.log(few) + share * math.log(more))
-            return best, 1 - needed / calls
-    return best, -math.inf
+    lines = {name: line(table[name]) for name in (*GRIDS, "fitted")}
+    best = min(GRIDS, key=lambda g: lines[g][0] + lines[g][1] * math.log(calls))
+    wanted = lines[best][0] + lines[best][1] * math.log(calls)
+    height, slope = lines["fitted"]
+    return best, 1 - math.exp((wanted - height) / slope) / calls
+
+
+def line(errors: dict[int, float]) -> tuple[float, float]:
+    """(height, slope) of the straight line through log error by log calls."""
+    x, y = np.log(list(errors)), np.log(list(errors.values()))
+    slope, height = np.polyfit(x, y, 1)
+    return float(height), float(slope)
 
 
 def main() -> None:

@@ -281,8 +281,9 @@ def cost(model: Trained, size: int) -> tuple[float, float]:
                          seed=seed, batch=size, show=False)  # fmt: skip
                 times.append(time.perf_counter() - begun)
             taken.append(min(times))
-        call = max((taken[1] - taken[0]) / (PROBE[1] - PROBE[0]), 1e-6)
-        model.costs[size] = (max(taken[0] - PROBE[0] * call, 0.0), call)
+        few, more = PROBE
+        rest = max(0.0, (more * taken[0] - few * taken[1]) / (more - few))
+        model.costs[size] = (rest, max(taken[1] - rest, 1e-6) / more)
     return model.costs[size]
 
 
