@@ -89,7 +89,9 @@ class Bench:
     def own(self, **how: Any) -> dict[str, float]:
         return self.measured(self.model.sample(self.count, seed=SEED, show=False, **how).state)
 
-    def peer(self, run: peers.Run, way: str, calls: int, most: int) -> dict[str, float] | None:
+    def peer(
+        self, run: peers.Run, way: str, calls: int, most: int, last: float
+    ) -> dict[str, float] | None:
         """A peer with as many steps, at most `most`, as fit into the calls; None where it fails."""
         path, predict = self.model.net.path, self.model.net.bind(None)
 
@@ -101,6 +103,7 @@ class Bench:
 
         for steps in range(most, 0, -1):
             cut = levels(way, steps)
+            cut[-1] = last
             clock = (cut / peers.PATH.sigma_max).pow(1 / peers.PATH.rho)
             denoise, _ = peers.counted(by_level, calls)
             try:
@@ -114,7 +117,7 @@ class Bench:
         return None
 
 
-def compared(bench: Bench, calls: tuple[int, ...]) -> dict[str, Any]:
+def compared(bench: Bench, calls: tuple[int, ...], only: str = "") -> dict[str, Any]:
     """name -> calls -> figures, and for peers the grid that was best."""
     model = bench.model
     table: dict[str, Any] = {
@@ -129,10 +132,13 @@ def compared(bench: Bench, calls: tuple[int, ...]) -> dict[str, Any]:
     entrants = peers.entrants()
     for library, names in NAMES.items():
         for name in names:
+            if only not in name:
+                continue
             run, rows = entrants[library][name], {}
             for n in calls:
+                last = 1e-3 if name.startswith("DEIS") else 0.0  # at 0 it gives NaN
                 most = (n + 1) // 2 if name in TWICE else n
-                tried = {way: bench.peer(run, way, n, most) for way in WAYS}
+                tried = {way: bench.peer(run, way, n, most, last) for way in WAYS}
                 good = {way: got for way, got in tried.items() if got is not None}
                 if good:
                     way = min(good, key=lambda w: good[w]["frechet"])
@@ -188,6 +194,7 @@ def main() -> None:
     parser.add_argument("--peers", help="a python that has diffusers and k-diffusion")
     parser.add_argument("--count", type=int, default=600)
     parser.add_argument("--calls", type=int, nargs="+", default=list(CALLS))
+    parser.add_argument("--only", default="", help="peers whose name has this")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tuned.json"))
     parser.add_argument("--picture", type=pathlib.Path)
     asked = parser.parse_args()
@@ -205,7 +212,7 @@ def main() -> None:
             model.tune(range(min(calls), max(calls) + 1))
         with torch.enable_grad():
             bench = Bench(model, asked.data, asked.count)
-        table = compared(bench, calls)
+        table = compared(bench, calls, asked.only)
     result = {"calls": calls, "count": asked.count, "seconds": model.tunings[0].seconds}
     asked.out.write_text(json.dumps({**result, "table": table}, indent=1), encoding="utf-8")
     text = "\n".join(

@@ -12,11 +12,13 @@ import torch
 import unfog
 from unfog.cli import run as cli
 from unfog.errors import ArgumentError, RunError
+from unfog.maths.randomness import BatchRng
 from unfog.sample.tuning import distances
 from unfog.tasks import anytime as rounds
 from unfog.tasks import tuning
 from unfog.tasks.fit import fit
 from unfog.tasks.pick import duration, sizes_for
+from unfog.tasks.schedule import states_of
 
 
 def learnt(data, out, **choices):
@@ -40,7 +42,7 @@ def plain(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(plain, tmp_path_factory):
     model = unfog.load(plain.save(tmp_path_factory.mktemp("runs") / "tuned"))
-    model.tune([4, 6], trajectories=32, budget=4.0, show=False)
+    model.tune([4, 6], budget=600.0, show=False)  # it ends by itself
     return model
 
 
@@ -185,7 +187,7 @@ def test_anytime_improves_from_the_same_noise_until_it_settles(run):
     away = [float(distances(answer.state, exact).mean()) for answer in answers]
     assert calls[0] == 2
     assert all(b <= 2 * a or b <= 2 ** (i + 2) for i, (a, b) in enumerate(pairwise(calls)))
-    assert all(b < 1.05 * a + 0.005 * away[0] for a, b in pairwise(away)), away
+    assert all(b < 1.25 * a for a, b in pairwise(away) if a > 0.01), away  # 48 samples
     assert away[-1] < 0.02 * away[0]
     assert len(answers) < 10  # settled, not worn out
     with pytest.raises(ArgumentError, match="leave out steps"):
@@ -286,13 +288,22 @@ def test_fitted_times_become_the_runs_own_and_leave_the_tuning(run, tmp_path, ca
         model.fit_schedule("score")
 
 
-@pytest.mark.parametrize("measure", ["posterior", "loss"])
-def test_times_are_fitted_to_data_too(plain, measure):
-    found = plain.fit_schedule(measure, steps=8, write=False)
-    assert len(found.knots) == 9
-    assert found.knots[0] == 1.0
-    assert found.worst["fitted"] < found.worst["angle"]
+def test_times_are_fitted_to_data_too(plain):
+    found = plain.fit_schedule("posterior", steps=8, write=False)
+    assert found.worst["fitted"] <= 1.5 < found.worst["angle"]
     assert plain.config.grid["name"] != "fitted"
+
+
+def test_times_fitted_by_loss_lie_at_even_shares_of_it(plain):
+    knots = plain.fit_schedule("loss", steps=8, write=False).knots
+    x, path = states_of(plain)[:256], plain.net.path
+    errors = []
+    for t in knots[:-1]:
+        at = torch.tensor(t, dtype=torch.float64)
+        x_t = path.corrupt(x, at, rng=BatchRng(5)).x_t
+        errors.append(float((plain.net.predict(x_t, at) - x).square().mean().sqrt()))
+    shares = -np.diff([*errors, 0.0]) / errors[0]
+    np.testing.assert_allclose(shares, 1 / 8, atol=0.06)
 
 
 def test_fit_measures_the_data_where_times_and_grid_are_fitted(data, tmp_path):

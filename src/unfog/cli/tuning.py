@@ -18,7 +18,7 @@ def tune(
     calls: str = "3..16",
     given: Many = None,
     scale: float | None = None,
-    trajectories: int = 64,
+    trajectories: int | None = None,
     budget: str = "3m",
     device: str = "auto",
     json: Json = False,
@@ -40,7 +40,8 @@ def tune(
     scale
         Guidance of these samples.
     trajectories
-        Of the model, that solvers are fitted to; half as many others choose.
+        Of the model, that solvers are fitted to, half as many others choose; 64 or more where left
+            out.
     budget
         Time for the fitting.
     device
@@ -51,9 +52,11 @@ def tune(
     from unfog.cli.asking import conditions
     from unfog.tasks.load import load
     from unfog.tasks.pick import duration
+    from unfog.tasks.tune import enough
     from unfog.tasks.tune import tune as fit
 
     model = load(run, device=device)
+    trajectories = enough(model) if trajectories is None else trajectories
     number = trajectories + trajectories // 2
     found = fit(
         model,

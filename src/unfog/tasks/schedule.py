@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 MEASURES = ("prediction", "posterior", "loss")
 FINE, CENTRES, NUMBERS = 128, 256, 400_000
-PATHS, MANY, VALUES = 48, 512, 50_000
+PATHS, MANY, VALUES = 48, 192, 50_000
 """Trajectories at least and at most, and numbers in all of them together between."""
 MOST = 24
 """Steps that times are fitted for at most; a fine grid of many more would be needed for more."""

@@ -25,7 +25,7 @@ from unfog.sample.randomness import SampleRng
 from unfog.sample.tuning import Reference
 from unfog.sample.tuning import tune as fit_solver
 from unfog.tasks import tuning
-from unfog.tasks.assemble import blank, build_sampling
+from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.generate import generate
 from unfog.tasks.show import bar
 from unfog.tasks.tuning import SHARE, SLICED, Entry, Tuning
@@ -38,7 +38,7 @@ FINE = 64
 """Steps of the reference."""
 SEED = 0x7E5E
 TABLE, QUICK = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32), (1, 2, 4, 8, 16, 32)
-LOOKED, CLOUD = 64, 512
+LOOKED, CLOUD, VALUES = 64, 512, 4096
 """Samples that errors are measured on, one by one and as clouds."""
 SOLVERS = ({"name": "unipc"}, {"name": "multistep"})
 GRIDS = ({"name": "linear"}, {"name": "angle"})
@@ -64,7 +64,7 @@ def tune(
     *,
     given: dict[str, Any] | None = None,
     scale: float | None = None,
-    trajectories: int = 64,
+    trajectories: int | None = None,
     budget: float = 180.0,
     seed: int = SEED,
     show: bool | None = None,
@@ -74,8 +74,10 @@ def tune(
     Args:
         calls: numbers of calls to fit a solver for.
         given, scale: tune for requests with conditions at this guidance; `given` as for `sample`
-            of `trajectories` samples and half as many. Without it, for requests without.
-        trajectories: that solvers are fitted to; half as many others choose.
+            of as many samples as there are trajectories of both sorts. Without it, for requests
+            without.
+        trajectories: that solvers are fitted to, half as many others choose; where None 64, and
+            more of states of few numbers, which say less each.
         budget: seconds for the fitting, shared out among the numbers of calls.
     Raises: ArgumentError for calls outside 1 to 64, too few trajectories, conditions that are
         missing.
@@ -83,6 +85,7 @@ def tune(
     counts = sorted(set(calls))
     if not counts or not all(isinstance(n, int) and 1 <= n <= FINE for n in counts):
         raise ArgumentError(f"calls are whole numbers from 1 to {FINE}; got {list(calls)!r}")
+    trajectories = enough(model) if trajectories is None else trajectories
     if trajectories < 8:
         raise ArgumentError(f"at least 8 trajectories are needed; got {trajectories}")
     if scale is not None and not given:
@@ -116,6 +119,11 @@ def tune(
     model.tunings = [*kept, found]
     tuning.write(model.folder, model.tunings)
     return found
+
+
+def enough(model: Trained) -> int:
+    """Trajectories that determine the hundred numbers of a solver, by the numbers in a state."""
+    return max(LOOKED, min(CLOUD, VALUES // entries(model.config)))
 
 
 def measured(model: Trained, guided: float | None, given: dict[str, Any] | None) -> Tuning:
@@ -174,7 +182,7 @@ def _table(
 ) -> Tuning:
     """Errors of stock solvers and of tuned ones, on noise that nothing was fitted to."""
     plain = straight(model)
-    number = _rows(given) if given else (LOOKED if plain else CLOUD)
+    number = _rows(given, enough(model)) if given else (enough(model) if plain else CLOUD)
 
     def draw(how: dict[str, Any], seed: int = seed) -> Tensor:
         drawn = generate(
@@ -253,10 +261,10 @@ def _ways(model: Trained, *, quick: bool) -> list[tuple[dict[str, Any], dict[str
     return found
 
 
-def _rows(given: dict[str, Any]) -> int:
+def _rows(given: dict[str, Any], most: int) -> int:
     """How many samples conditions are for."""
     lengths = [len(v) for v in given.values() if isinstance(v, list)]
-    return min([LOOKED, *lengths])
+    return min([most, *lengths])
 
 
 def _features(model: Trained, state: State) -> Tensor:
