@@ -55,10 +55,12 @@ def errors(model: Any, count: int) -> dict[str, dict[int, float]]:
     return table
 
 
-def saved(table: dict[str, dict[int, float]], calls: int) -> tuple[str, float]:
-    """(best unfitted grid for these calls, share of them that fitted times save)."""
+def saved(
+    table: dict[str, dict[int, float]], calls: int, among: tuple[str, ...] = GRIDS
+) -> tuple[str, float]:
+    """(best of these grids for these calls, share of the calls that fitted times save)."""
     lines = {name: line(table[name]) for name in (*GRIDS, "fitted")}
-    best = min(GRIDS, key=lambda g: lines[g][0] + lines[g][1] * math.log(calls))
+    best = min(among, key=lambda g: lines[g][0] + lines[g][1] * math.log(calls))
     wanted = lines[best][0] + lines[best][1] * math.log(calls)
     height, slope = lines["fitted"]
     return best, 1 - math.exp((wanted - height) / slope) / calls
@@ -86,6 +88,8 @@ def main() -> None:
         result[run.name] = {"errors": table, "saved": gains}
         told = ", ".join(f"{n} ({grid}): {100 * s:.0f} %" for n, (grid, s) in gains.items())
         print(f"{run.name}: calls saved at {told}", flush=True)
+        own = {n: round(saved(table, n, ("angle",))[1], 2) for n in asked.at}
+        print(f"  against the angle grid, {own}", flush=True)
         for name in (*GRIDS, "fitted"):
             print(f"  {name:9}", " ".join(f"{v:.4f}" for v in table[name].values()), flush=True)
         asked.out.write_text(json.dumps(result, indent=1), encoding="utf-8")
