@@ -42,7 +42,7 @@ def plain(data, tmp_path_factory):
 @pytest.fixture(scope="module")
 def run(plain, tmp_path_factory):
     model = unfog.load(plain.save(tmp_path_factory.mktemp("runs") / "tuned"))
-    model.tune([4, 6], budget=600.0, show=False)  # it ends by itself
+    model.tune([4, 6], trajectories=128, budget=600.0, show=False)  # it ends by itself
     return model
 
 
@@ -184,7 +184,8 @@ def test_anytime_improves_from_the_same_noise_until_it_settles(run):
     exact = state(run, steps=100, solver="threestep", grid="angle", seed=3)
     answers = list(run.anytime(48, seed=3, show=False))
     calls = [answer.pick.calls for answer in answers]
-    away = [float(distances(answer.state, exact).mean()) for answer in answers]
+    # the median: a sample on the border between two modes may go either way
+    away = [float(distances(answer.state, exact).median()) for answer in answers]
     assert calls[0] == 2
     assert all(b <= 2 * a or b <= 2 ** (i + 2) for i, (a, b) in enumerate(pairwise(calls)))
     assert all(b < 1.25 * a for a, b in pairwise(away) if a > 0.01), away  # 48 samples
