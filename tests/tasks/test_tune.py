@@ -260,6 +260,8 @@ def test_guidance_counts_twice_and_is_tuned_for_by_itself(data, tmp_path):
     assert pick.calls <= 8
     assert pick.steps <= 4
     assert not pick.exact
+    with pytest.raises(ArgumentError, match="no budget can be kept"):
+        model.sample(8, given={"c0": ">=0"}, budget="1s")
     with pytest.raises(ArgumentError, match="twice a step"):
         model.sample(8, given=asked, scale=2.0, nfe=1)
     sides = ["0", "1"] * 12

@@ -117,6 +117,11 @@ def resolve(
     known = measured(model, like.guided, given)
     exact = like.plain and known.guided == like.guided
     if budget is not None:
+        if not like.values:
+            raise ArgumentError(
+                "ranges, sets and aggregates take tries whose number is not known before, so no "
+                "budget can be kept; take nfe, or conditions that are values"
+            )
         return _by_budget(model, count, how, known, duration(budget), exact, like)
     if nfe is not None:
         if not isinstance(nfe, int) or nfe < 1:
@@ -145,10 +150,12 @@ class _Like:
     """What a request is like.
 
     Attributes:
-        plain: nothing but values of conditions.     guided: the scale, where there are any.
+        values: conditions, if any, are plain values.     plain: and nothing else is asked.
+        guided: the scale, where there are any.
         twice: predictions of the net in each of a solver's calls.
     """
 
+    values: bool
     plain: bool
     guided: float | None
     twice: int
@@ -163,8 +170,8 @@ def _like(model: Trained, how: Mapping[str, Any], count: int) -> _Like:
     scale = float(how.get("scale", model.config.scale))
     plain = values and not any(how.get(name) not in (None, "none", 0.0) for name in OTHER)
     if not given:
-        return _Like(plain, None, 1)
-    return _Like(plain, scale, 1 if scale in (0.0, 1.0) else 2)
+        return _Like(values, plain, None, 1)
+    return _Like(values, plain, scale, 1 if scale in (0.0, 1.0) else 2)
 
 
 def _by_steps(
