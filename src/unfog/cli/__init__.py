@@ -42,6 +42,7 @@ def run(arguments: list[str]) -> int:
         judging,
         lists,
         measuring,
+        tuning,
         verbs,
         watching,
     )

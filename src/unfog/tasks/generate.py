@@ -28,6 +28,7 @@ from unfog.tasks.show import bar
 if TYPE_CHECKING:
     from unfog.tasks.met import Met
     from unfog.tasks.novelty import SampleNovelty
+    from unfog.tasks.pick import Pick
     from unfog.tasks.trained import Trained
 
 Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
@@ -81,6 +82,7 @@ class Samples:
         given: name -> N condition values as asked.     kind, origin: how to give the user's type
             back.     model: what drew them.
         met: how far the conditions are met, where there were more than values to be given.
+        pick: how they were drawn and the error to expect, where that was picked.
     """
 
     raw: Any
@@ -90,6 +92,7 @@ class Samples:
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
     model: Any = field(default=None, repr=False, compare=False)
     met: Met | None = field(default=None, compare=False)
+    pick: Pick | None = field(default=None, compare=False)
 
     @property
     def satisfied(self) -> dict[str, float]:
@@ -175,8 +178,8 @@ def generate(
     given: dict[str, Any] | None = None,
     scale: float | None = None,
     steps: int | None = None,
-    solver: str | None = None,
-    grid: str | None = None,
+    solver: str | dict[str, Any] | None = None,
+    grid: str | dict[str, Any] | None = None,
     eta: float | None = None,
     corrector: str | None = None,
     reveal: str | None = None,
