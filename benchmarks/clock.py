@@ -11,7 +11,8 @@ items learnt from and with held-out ones:
 * copying: the first look at which the share of samples that are nearer to a training item than 95 %
   of 2000 held-out items is five points above these, and its 95 % interval above theirs.
 
-Prints a markdown table and writes clock.png and clock.json.
+Prints a markdown table and writes clock.png and clock.json. In the lowest picture a grey
+arrow means that nothing was copied by then.
 """
 
 from __future__ import annotations
@@ -127,14 +128,15 @@ def copied_at(looks: list[Look]) -> int | None:
 
 
 def picture(path: pathlib.Path, found: dict[int, list[Look]]) -> None:
-    """Both figures over the updates, a colour for each amount of data."""
+    """Both figures over the updates, a colour for each amount of data; both times over that."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    shape, (above, below) = plt.subplots(2, 1, figsize=(6.4, 5.2), sharex=True)
-    for (count, looks), colour in zip(found.items(), plt.cm.viridis(np.linspace(0, 0.85, 4))):
+    shape, (above, below, times) = plt.subplots(3, 1, figsize=(6.4, 8.0))
+    colours = plt.cm.viridis(np.linspace(0, 0.85, len(found)))
+    for (count, looks), colour in zip(found.items(), colours):
         steps = [one.step for one in looks]
         above.plot(steps, [o.distance for o in looks], color=colour, marker=".")
         below.plot(
@@ -149,9 +151,23 @@ def picture(path: pathlib.Path, found: dict[int, list[Look]]) -> None:
         )
     below.axhline(5, color="grey", linestyle="--", linewidth=1)
     above.set(ylabel="distance to held-out items", xscale="log")
-    below.set(ylabel="copies, % of samples", xlabel="updates")
+    below.set(ylabel="copies, % of samples", xlabel="updates", xscale="log")
     below.legend(frameon=False)
-    for part in (above, below):
+    below.sharex(above)
+    counts = list(found)
+    times.plot(counts, [good_at(found[n]) for n in counts], marker="o", label="samples are good")
+    copied = [(n, step) for n in counts if (step := copied_at(found[n])) is not None]
+    times.plot(*zip(*copied), marker="s", label="copying begins") if copied else None
+    for n in counts:
+        if copied_at(found[n]) is None:
+            last = found[n][-1].step
+            times.annotate(
+                "", (n, 1.6 * last), (n, last), arrowprops={"arrowstyle": "->", "color": "grey"}
+            )
+            times.plot(n, last, marker="_", color="grey", markersize=12)
+    times.set(xlabel="items learnt from", ylabel="updates", xscale="log", yscale="log")
+    times.legend(frameon=False)
+    for part in (above, below, times):
         part.spines[["top", "right"]].set_visible(False)
     shape.tight_layout()
     shape.savefig(path, dpi=110)

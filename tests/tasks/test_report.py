@@ -73,6 +73,14 @@ def test_the_users_own_names_are_text_not_markup(run):
     assert "do<wn" not in page
 
 
+def test_somebody_who_reads_the_cards_alone_is_told_in_words(run):
+    page = (run.folder / "report.html").read_text()
+    assert "of kind table (3 columns)" in page
+    card = re.search(r"Is it new\?</b><p>(.*?)</p>", page)[1]
+    assert re.match(r"(No sign of copying|Some rows may be copies): \d+ % of samples", card)
+    assert "than to a held-out one; by chance 50 % would be." in card
+
+
 def test_every_figure_is_there_with_its_interval_and_floor(run):
     page = (run.folder / "report.html").read_text()
     judged = files.read_json(run.folder / "evaluation.json")

@@ -49,10 +49,10 @@ LONG, JUDGE = 60.0, 0.01
 """Seconds of a budget from which features are compared too; its share that the judge net takes."""
 LEAST = 8
 """Training items below which no clock is kept."""
-DENSE, CALM = 2 ** (1 / 6), 1.9
-"""Few items: the distance of looks as a ratio, and where nothing is near what it is at least."""
-NEARING = 0.1
-"""The share of samples nearer than half of real items come from which something is near."""
+DENSE = 2 ** (1 / 6)
+"""Few items: the distance of looks as a ratio."""
+CALM = ((0.1, 1.9), (1 / 3, 1.35))
+"""The same at least, where a smaller share of samples is nearer than half of real items come."""
 FULL, PURSE = 8, 0.1
 """Few items: looks at all samples, at most, and the share of a run's work that these may take."""
 
@@ -169,8 +169,9 @@ class Clock:
             self._draw(sight, when.pilot, 71), looks
         )
         shares = [one for one in readings.values() if one.half is not None]
-        near = any((one.half or 0) >= NEARING for one in shares)
-        self.wait = 0.0 if near or not when.more else CALM * sight.step
+        near = max((one.half or 0.0 for one in shares), default=1.0)
+        calm = next((far for share, far in CALM if near < share), 0.0)
+        self.wait = calm * sight.step if when.more else 0.0
         if 0 < when.more <= self.purse and any(one.rate > one.control / 2 for one in shares):
             self.purse -= when.more
             drawn = self._draw(sight, when.more, 72)

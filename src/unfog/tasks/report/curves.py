@@ -78,8 +78,9 @@ def clock(facts: Facts) -> str:
     chart.line(steps, [r["control"] for r in lines], "unseen real items", SECOND)
     chart.band(steps, [r["low"] for r in lines], [r["high"] for r in lines], FIRST)
     chart.line(steps, [r["rate"] for r in lines], "samples", FIRST, dots=True)
-    return figure(
+    drawn = figure(
         chart,
         "Share of samples suspiciously near to a training item, and the same of real items that "
         "were never learnt from. While the curves agree, the model generalises",
     )
+    return f"<div class=one>{drawn}</div>"

@@ -52,8 +52,8 @@ def pair(model: Trained, samples: Any, train: Any) -> str:
     if model.config.kind == "table":
         drawn = picture(kind.look(samples.raw, beside=train.data))
         return (
-            f"<figure>{drawn}<figcaption>{len(samples)} rows drawn by the model, before the "
-            "training data</figcaption></figure>"
+            f"<figure>{drawn}<figcaption>{len(samples)} rows drawn by the model (blue), beside "
+            "those it learnt from (grey)</figcaption></figure>"
         )
     classes = _classes(model)
     if classes is None:

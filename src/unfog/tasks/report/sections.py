@@ -34,7 +34,7 @@ def heading(facts: Facts) -> str:
     """Name, what it is, and three answers: is it good, is it new, is the run sound?"""
     c = facts.model.config
     given = f", given {', '.join(c.given)}" if c.given else ""
-    shape = " × ".join(map(str, c.data.item))
+    shape = " × ".join(map(str, c.data.item)) + (" columns" if c.kind == "table" else "")
     took = f", learnt in {duration(facts.cost.clock)}" if facts.cost else ""
     cards = "".join(
         f"<div class=card><b class={mark}>{ICONS[mark]} {text(title)}</b><p>{text(words)}</p></div>"
@@ -59,12 +59,25 @@ def answers(facts: Facts) -> list[tuple[str, str, str]]:
     verdict = verdict and f"{verdict}."  # the last sentence is the advice
     found[0] = (*found[0][:2], f"{said} {verdict}".strip())
     bad = [f for f in copies if not f["at_floor"]]
-    words = (bad or copies or [{"verdict": "Novelty was not measured."}])[0]["verdict"]
+    words = _newness((bad or copies)[0]) if copies else "Novelty was not measured."
     found.append(("Is it new?", "bad" if bad else "good" if copies else "note", words))
     names = [_words(finding["name"]) for finding in facts.diagnosis["findings"]]
     sound = "No fault was found." if not names else f"Found: {', '.join(names)}."
     found.append(("Is the run sound?", "warn" if names else "good", sound))
     return found
+
+
+def _newness(figure: dict[str, Any]) -> str:
+    """A figure of novelty for somebody who reads nothing else."""
+    words: str = figure["verdict"]
+    if figure["name"] != "closest_record":
+        return words[:1].upper() + words[1:]
+    seen = "No sign of copying" if figure["at_floor"] else "Some rows may be copies"
+    return (
+        f"{seen}: {100 * figure['value']:.0f} % of samples "
+        f"({100 * figure['low']:.0f} to {100 * figure['high']:.0f}) are nearer to a training row "
+        f"than to a held-out one; by chance {100 * figure['floor']:.0f} % would be."
+    )
 
 
 def _of_novelty(figure: dict[str, Any]) -> bool:
