@@ -55,6 +55,8 @@ CALM = ((0.1, 1.9), (1 / 3, 1.35))
 """The same at least, where a smaller share of samples is nearer than half of real items come."""
 FULL, PURSE = 8, 0.1
 """Few items: looks at all samples, at most, and the share of a run's work that these may take."""
+RARE = 1.4
+"""The distance of these as a ratio, but for looks whose first samples are a sign themselves."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Clock:
         self.kept: int | None = None
         self.why: str | None = None
         self.purse = when.purse
-        self.wait = 0.0
+        self.wait = self.again = 0.0
         self._known: Any = None
 
     def due(self, step: int, steps: int) -> bool:
@@ -172,10 +174,12 @@ class Clock:
         near = max((one.half or 0.0 for one in shares), default=1.0)
         calm = next((far for share, far in CALM if near < share), 0.0)
         self.wait = calm * sight.step if when.more else 0.0
-        if 0 < when.more <= self.purse and any(one.rate > one.control / 2 for one in shares):
+        sign = any(one.rate > one.control / 2 for one in shares)
+        loud = not all(Rule().quiet(one) for one in shares)
+        if 0 < when.more <= self.purse and (loud or (sign and sight.step >= self.again)):
             self.purse -= when.more
-            drawn = self._draw(sight, when.more, 72)
-            readings = self._known.readings(drawn, looks)
+            self.again = RARE * sight.step
+            readings = self._known.readings(self._draw(sight, when.more, 72), looks)
         return readings
 
     def _said(self, step: int, reading: Reading, name: str) -> str:
@@ -209,13 +213,14 @@ class Clock:
 
     def facts(self) -> dict[str, Any]:
         """Which step is kept, why the run was ended, and what decides on further looks."""
-        return {"kept": self.kept, "why": self.why, "purse": self.purse, "wait": self.wait}
+        further = {"purse": self.purse, "wait": self.wait, "again": self.again}
+        return {"kept": self.kept, "why": self.why, **further}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """The inverse of `facts`."""
         self.kept, self.why = facts["kept"], facts["why"]
         self.purse = facts.get("purse", self.purse)
-        self.wait = facts.get("wait", self.wait)
+        self.wait, self.again = facts.get("wait", 0.0), facts.get("again", 0.0)
 
 
 class _States:
