@@ -4,6 +4,7 @@ import html.parser
 import json
 import re
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -17,6 +18,8 @@ from unfog.tasks.load import load
 from unfog.tasks.report.charts import Chart
 from unfog.tasks.report.commands import again
 from unfog.tasks.report.cost import Cost, cost_of, duration
+from unfog.tasks.report.sections import commands
+from unfog.train.log import read
 
 FLAT = {"br", "img", "meta", "th", "td", "tr", "li", "p", "use", "path", "rect"}
 """Elements that HTML lets one leave open, or that have no end."""
@@ -109,6 +112,22 @@ def test_the_commands_make_the_run_again(run, tmp_path, monkeypatch):
     assert command(words[1:]) == 0
     twin = load(tmp_path / "run-again")
     assert all(map(torch.equal, run.net.state_dict().values(), twin.net.state_dict().values()))
+
+
+def test_a_run_that_copying_ended_is_made_again_with_the_steps_it_set_out_for(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32))
+    settings = {"net.width": 64, "train.looks": 2}
+    one = fit("x.npy", out="one", kind="array", steps=1200, batch=32, settings=settings, quiet=True)
+    assert one.config.train.steps < 1200
+    facts = SimpleNamespace(model=one, log=read(one.folder / "metrics.jsonl"))
+    line = re.search(r"unfog fit [^\n]*--steps 1200 [^\n]*", commands(facts))[0]
+    assert command(shlex.split(html.unescape(line))[1:]) == 0
+    twin = load("one-again")
+    assert twin.config.train.steps == one.config.train.steps
+    assert all(map(torch.equal, one.net.state_dict().values(), twin.net.state_dict().values()))
 
 
 def test_the_card_carries_the_figures_in_front_matter(run):

@@ -228,10 +228,17 @@ def cost(facts: Facts) -> str:
     return table(rows)
 
 
+def _planned(facts: Facts) -> int | None:
+    """The steps that a run set out for, if a watcher ended it before these."""
+    ended = any(reason.startswith("stopped at step") for reason in facts.model.config.reasons)
+    plans = [int(row["steps"]) for row in facts.log if "steps" in row]
+    return max(plans[-2:]) if ended and plans else None
+
+
 def commands(facts: Facts) -> str:
     """How to make the run again."""
     c = facts.model.config
-    lines = "\n".join(again(c, facts.model.folder.name))
+    lines = "\n".join(again(c, facts.model.folder.name, steps=_planned(facts)))
     versions = ", ".join(f"{name} {version}" for name, version in c.versions.items())
     exact = (
         "This run was timed, and its schedule moved on the way: the same updates come out alike, "
