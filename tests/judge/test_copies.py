@@ -164,8 +164,11 @@ def test_distances_in_spreads_are_those_written_down():
 
 def test_held_out_items_are_helped_by_left_out_ones_where_they_are_not_enough():
     train, unseen = rows(1500, 0), rows(200, 1)
-    found = CopyDetector.fit([Spreads(train)], unseen, most=2000, enough=1000)
-    assert found.controls[0].worth == 200 + 750
+    finders = [Spreads(train), Coincidences(train)]
+    found = CopyDetector.fit(finders, unseen, shares=(0.5, 0.5), most=2000, enough=1000)
+    for one in found.controls:
+        assert one.worth == 200 + 750
+        assert len(one.value) == 1700
     assert CopyDetector.fit([Spreads(train)], unseen).controls[0].worth == 200
 
 

@@ -15,9 +15,11 @@ from unfog.cli import run as command
 from unfog.model import files
 from unfog.tasks.fit import fit
 from unfog.tasks.load import load
+from unfog.tasks.looks import seen
 from unfog.tasks.report.charts import Chart
 from unfog.tasks.report.commands import again
 from unfog.tasks.report.cost import Cost, cost_of, duration
+from unfog.tasks.report.curves import clock
 from unfog.tasks.report.sections import commands
 from unfog.train.log import read
 
@@ -122,7 +124,9 @@ def test_a_run_that_copying_ended_is_made_again_with_the_steps_it_set_out_for(
     settings = {"net.width": 64, "train.looks": 2}
     one = fit("x.npy", out="one", kind="array", steps=1200, batch=32, settings=settings, quiet=True)
     assert one.config.train.steps < 1200
-    facts = SimpleNamespace(model=one, log=read(one.folder / "metrics.jsonl"))
+    looks = seen(one.folder, "clock")
+    facts = SimpleNamespace(model=one, log=read(one.folder / "metrics.jsonl"), clock=looks)
+    assert clock(facts).count("weights kept") == 1
     line = re.search(r"unfog fit [^\n]*--steps 1200 [^\n]*", commands(facts))[0]
     assert command(shlex.split(html.unescape(line))[1:]) == 0
     twin = load("one-again")

@@ -71,7 +71,9 @@ def control(
     left = np.sort(np_rng(seed, "left out").permutation(finder.count)[:most])
     index = torch.from_numpy(left)
     alone = finder.near(finder.take(index), own=index).value
-    single = alone >= finder.twins * alone.median()  # a source's own repeats are no control
+    single = torch.ones_like(alone, dtype=torch.bool)
+    if finder.twins:  # a source's own repeats are no control; nearness is a ratio there, above 0
+        single = alone >= finder.twins * alone.median()
     values.append(alone[single])
     count, twins = int(single.sum()), int((~single).sum())
     note = f"{count} training items, each against the others, and {given} held-out items"

@@ -16,6 +16,11 @@ FOUND = {"fields", "shape", "given", "out_channels", "given_shape"}
 PARTS = ("path", "target", "times", "weight", "coupling", "schedule", "grid", "solver", "corrector")
 
 
+def ended(config: Config) -> bool:
+    """Whether a watcher ended the run before it had done what it set out for."""
+    return any(reason.startswith("stopped at step") for reason in config.reasons)
+
+
 def again(config: Config, folder: str, *, steps: int | None = None) -> list[str]:
     """fit, sample, evaluate, as lines of a shell.
 

@@ -6,7 +6,7 @@ import html
 import json
 from typing import Any
 
-from unfog.tasks.report.commands import again
+from unfog.tasks.report.commands import again, ended
 from unfog.tasks.report.cost import WATTS_CORE, WATTS_GPU, duration
 from unfog.tasks.report.facts import Facts
 
@@ -54,7 +54,11 @@ def answers(facts: Facts) -> list[tuple[str, str, str]]:
     copies = [f for f in figures if _of_novelty(f)]
     reached = sum(f["at_floor"] for f in quality)
     found = [("Is it good?", "good" if reached == len(quality) else "warn", "")]
-    said = f"{reached} of {len(quality)} figures are where real data is against real data."
+    count = facts.judged["count"]
+    said = (
+        f"At {count:,} samples {reached} of {len(quality)} figures are where real data is against "
+        "real data."
+    )
     verdict = facts.judged.get("verdict", "").removesuffix(".").rpartition(". ")[2]
     verdict = verdict and f"{verdict}."  # the last sentence is the advice
     found[0] = (*found[0][:2], f"{said} {verdict}".strip())
@@ -230,9 +234,8 @@ def cost(facts: Facts) -> str:
 
 def _planned(facts: Facts) -> int | None:
     """The steps that a run set out for, if a watcher ended it before these."""
-    ended = any(reason.startswith("stopped at step") for reason in facts.model.config.reasons)
     plans = [int(row["steps"]) for row in facts.log if "steps" in row]
-    return max(plans[-2:]) if ended and plans else None
+    return max(plans[-2:]) if ended(facts.model.config) and plans else None
 
 
 def commands(facts: Facts) -> str:
