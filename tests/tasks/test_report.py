@@ -106,6 +106,12 @@ def test_charts_have_no_colour_of_their_own(run):
     assert "#000000" not in drawn.replace("stroke: #000000; stroke-width: 0", "")
 
 
+def test_steps_are_whole_on_the_axis():
+    chart = Chart("two looks", "step")
+    chart.line([39, 41], [0, 1], "it")
+    assert [tick for tick in chart.axes.get_xticks() if tick % 1] == []
+
+
 def test_the_commands_make_the_run_again(run, tmp_path, monkeypatch):
     fitting = again(run.config, "run")[0]
     words = shlex.split(fitting.split(" ", 1)[1])
