@@ -1,17 +1,18 @@
 """The memorisation clock against the amount of data: when samples get good, when they are copies.
 
-    python benchmarks/clock.py --data train.npz --held test.npz --items 50 200 800 3200 --out FOLDER
+    python benchmarks/clock.py --data train.npz --held test.npz --items 50 100 200 400 --out FOLDER
 
 Images are halved in size and learnt as vectors by one net at one constant step size, with nothing
 to stop it. At updates in geometric distances 1000 samples from fresh noise are compared with the
 items learnt from and with held-out ones:
 
 * good: the first look at which the sliced Wasserstein distance to held-out items is within a tenth
-  of the way from its least to its first value (of this run);
+  of the way from its least value before copying begins to its first;
 * copying: the first look at which the share of samples that are nearer to a training item than 95 %
   of 2000 held-out items is five points above these, and its 95 % interval above theirs.
 
-Prints a markdown table and writes clock.png and clock.json.
+Prints a markdown table and writes clock.png and clock.json. In the lowest picture a grey
+arrow means that nothing was copied by then.
 """
 
 from __future__ import annotations
@@ -112,6 +113,8 @@ def watched(train: np.ndarray, held: Tensor, most: int, *, batch: int, seed: int
 
 def good_at(looks: list[Look]) -> int:
     """The step of the first good look."""
+    copied = copied_at(looks)
+    looks = [one for one in looks if copied is None or one.step < copied]
     best, first = min(one.distance for one in looks), looks[0].distance
     return next(o.step for o in looks if o.distance <= best + TENTH * (first - best))
 
@@ -127,14 +130,15 @@ def copied_at(looks: list[Look]) -> int | None:
 
 
 def picture(path: pathlib.Path, found: dict[int, list[Look]]) -> None:
-    """Both figures over the updates, a colour for each amount of data."""
+    """Both figures over the updates, a colour for each amount of data; both times over that."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot as plt
 
-    shape, (above, below) = plt.subplots(2, 1, figsize=(6.4, 5.2), sharex=True)
-    for (count, looks), colour in zip(found.items(), plt.cm.viridis(np.linspace(0, 0.85, 4))):
+    shape, (above, below, times) = plt.subplots(3, 1, figsize=(6.4, 8.0))
+    colours = plt.cm.viridis(np.linspace(0, 0.85, len(found)))
+    for (count, looks), colour in zip(found.items(), colours):
         steps = [one.step for one in looks]
         above.plot(steps, [o.distance for o in looks], color=colour, marker=".")
         below.plot(
@@ -149,9 +153,25 @@ def picture(path: pathlib.Path, found: dict[int, list[Look]]) -> None:
         )
     below.axhline(5, color="grey", linestyle="--", linewidth=1)
     above.set(ylabel="distance to held-out items", xscale="log")
-    below.set(ylabel="copies, % of samples", xlabel="updates")
+    below.set(ylabel="copies, % of samples", xlabel="updates", xscale="log")
     below.legend(frameon=False)
-    for part in (above, below):
+    below.sharex(above)
+    counts = list(found)
+    times.plot(counts, [good_at(found[n]) for n in counts], marker="o", label="samples are good")
+    copied = [(n, step) for n in counts if (step := copied_at(found[n])) is not None]
+    times.plot(*zip(*copied), marker="s", label="copying begins") if copied else None
+    for n in counts:
+        if copied_at(found[n]) is None:
+            last = found[n][-1].step
+            times.annotate(
+                "", (n, 1.6 * last), (n, last), arrowprops={"arrowstyle": "->", "color": "grey"}
+            )
+            times.plot(n, last, marker="_", color="grey", markersize=12)
+    times.set(xlabel="items learnt from", ylabel="updates", xscale="log", yscale="log")
+    times.set_xticks(counts, [str(n) for n in counts], minor=False)
+    times.set_xticks([], minor=True)
+    times.legend(frameon=False)
+    for part in (above, below, times):
         part.spines[["top", "right"]].set_visible(False)
     shape.tight_layout()
     shape.savefig(path, dpi=110)
@@ -178,8 +198,8 @@ def main() -> None:
     ask = argparse.ArgumentParser(description="the memorisation clock against the amount of data")
     ask.add_argument("--data", type=pathlib.Path, required=True, help="an .npz of 28×28 images")
     ask.add_argument("--held", type=pathlib.Path, required=True, help="others, not learnt from")
-    ask.add_argument("--items", type=int, nargs="+", default=[50, 200, 800, 3200])
-    ask.add_argument("--most", type=int, default=20_000, help="updates")
+    ask.add_argument("--items", type=int, nargs="+", default=[50, 100, 200, 400])
+    ask.add_argument("--most", type=int, default=12_000, help="updates")
     ask.add_argument("--batch", type=int, default=64)
     ask.add_argument("--seed", type=int, default=0)
     ask.add_argument("--out", type=pathlib.Path, required=True)

@@ -27,11 +27,11 @@ from unfog.judge.bootstrap import share
 from unfog.judge.copies import CopyDetector
 from unfog.judge.finders import Images
 from unfog.judge.table.features import Rows, encode, roles_of
-from unfog.judge.table.finders import Coincidences, Records
 from unfog.kinds import kinds
-from unfog.tasks.novelty import ROWS, SHARES, SURE
+from unfog.tasks.novelty import SURE, row_detector
 
 HELD, PLANTED = 400, 300
+SPLITS = 3
 
 
 def states(pixels: np.ndarray) -> Tensor:
@@ -117,15 +117,14 @@ def of_images(name: str, train: np.ndarray, held: np.ndarray, rng: Any) -> None:
     line(f"{name}, {len(train)} training and {cut} held-out images", told)
 
 
-def of_table(path: pathlib.Path, rng: Any) -> None:
+def of_table(path: pathlib.Path, seed: int) -> None:
+    rng = np.random.default_rng(seed)
     table = kinds["table"].read(path).data
     rows = encode([table], roles_of(table))[0]
     order = rng.permutation(len(rows))
     cut, end = int(0.8 * len(rows)), int(0.9 * len(rows))
     train, held, fresh = rows[order[:cut]], rows[order[cut:end]], rows[order[end:]]
-    detector = CopyDetector.fit(
-        [Records(train), Coincidences(train)], held, shares=SHARES, most=ROWS
-    )
+    detector = row_detector(train, held)
     told = [("false alarms", detector(fresh[: 3 * HELD]).copied)]
     picked = train[rng.permutation(len(train))[:PLANTED]]
     told += [(what, detector(changed).copied) for what, changed in row_plants(picked, rng)]
@@ -142,7 +141,8 @@ def main() -> None:
     if not asked.tables:
         images(data, rng)
     for name in ("adult_train", "california_housing", "abalone", "insurance"):
-        of_table(data / "tables" / f"{name}.csv", rng)
+        for seed in range(SPLITS):
+            of_table(data / "tables" / f"{name}.csv", seed)
 
 
 def images(data: pathlib.Path, rng: Any) -> None:

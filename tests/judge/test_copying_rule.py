@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from unfog.judge.clock import ALARM, Rule, _at_least, copies, nearer
+from unfog.judge.clock import ALARM, CERTAIN, LEAST, Rule, _at_least, copies, nearer
 from unfog.judge.copies import Control
 from unfog.judge.finders import Near
 from unfog.judge.novelty import nearest
@@ -19,7 +19,7 @@ def held(values):
     return Control(torch.as_tensor(values).sort().values, len(values), "")
 
 
-@pytest.mark.parametrize(("m", "n"), [(30, 100), (400, 60)])
+@pytest.mark.parametrize(("m", "n"), [(100, 100), (400, 60)])
 def test_the_p_value_of_copies_is_exact(m, n):
     # nearness of real items and samples of one law; 1500 worlds: the share below u is at most u,
     # and 4 standard deviations of chance
@@ -32,7 +32,7 @@ def test_the_p_value_of_copies_is_exact(m, n):
     assert (p <= 0.1).mean() > 0.04
 
 
-@pytest.mark.parametrize("m", [25, 100])
+@pytest.mark.parametrize("m", [100, 300])
 def test_a_run_that_copies_nothing_is_rarely_stopped(m):
     # 12 looks with one control; the looks' samples alike by half: 300 runs, the rule's bound and 3
     # standard deviations of chance
@@ -46,6 +46,55 @@ def test_a_run_that_copies_nothing_is_rarely_stopped(m):
         ]
         stopped += any(rule.alarms(look) for look in looks)
     assert stopped / 300 <= ALARM + 3 * np.sqrt(ALARM * (1 - ALARM) / 300)
+
+
+def left(values):
+    """As of so many training items, each against the others: two are worth one."""
+    return Control(torch.as_tensor(values).sort().values, len(values) / 2, "")
+
+
+def test_a_control_is_certain_where_its_interval_ends_within_five_points():
+    ends = {
+        m: copies(near(np.ones(10)), held(np.linspace(0.1, 0.9, m)))
+        for m in (CERTAIN, CERTAIN - 20)
+    }
+    width = {m: one.control_high - one.control for m, one in ends.items()}
+    assert width[CERTAIN] <= LEAST < width[CERTAIN - 20]
+    assert [one.cautious for one in ends.values()] == [False, True]
+
+
+def test_few_items_stop_before_copies_are_five_points_above_their_control():
+    # 25 left-out items and a share of copies that grows by one point from look to look, of 400
+    # samples; what was the true excess when the run was stopped?
+    rng, rule, ends = np.random.default_rng(5), Rule(2), []
+    grid = (np.arange(25) + 0.5) / 25  # the control as it should be
+    for _ in range(100):
+        for more in range(30):
+            u = rng.uniform(size=400)
+            copied = rng.uniform(size=400) < 0.01 * more
+            reading = copies(near(np.where(copied, 0.0, u)), left(grid), 20)
+            if rule.alarms(reading):
+                break
+        ends.append(0.01 * more)
+    assert np.mean(ends) < 0.05
+    assert np.quantile(ends, 0.95) <= 0.06
+    strict = copies(near(np.where(np.arange(400) < 60, 0.0, 1.0)), held(np.linspace(0.1, 0.9, 400)))
+    assert rule.alarms(strict)  # at 15 %: with enough items nothing has changed
+    assert not strict.cautious
+
+
+def test_few_items_that_are_not_copied_are_stopped_at_the_rate_written_down():
+    # docs/clock.md says about a quarter for 24 items and three held-out ones, of 10 looks: the
+    # control is uncertain, and the error is on the side of stopping
+    rng, rule, stopped = np.random.default_rng(6), Rule(2), 0
+    for _ in range(400):
+        control, same = left(rng.uniform(size=27)), rng.uniform(size=200)
+        looks = [
+            copies(near(np.concatenate([same, rng.uniform(size=200)])), control, 20)
+            for _ in range(10)
+        ]
+        stopped += any(rule.alarms(look) for look in looks)
+    assert 0.15 < stopped / 400 < 0.3
 
 
 def world(train, unseen, n, d, rng, copied=0.0):

@@ -73,6 +73,12 @@ def test_mmd_interval_covers_what_other_draws_give():
     assert hits >= 33  # at 95 % a chance below 0.4 % to fall short
 
 
+def test_mmd_of_three_items_has_an_interval_though_some_resamples_are_one_item():
+    value, low, high = mmd_interval(normal(64, 4, 0), normal(3, 4, 1), generator=rng(0))
+    assert -1 < low <= value <= high < 1
+    assert high - low > 0.1
+
+
 def test_a_dropped_mode_lowers_recall_and_coverage_and_spares_precision():
     real = blobs(900, 6, 0)
     whole, part = manifold(blobs(900, 6, 1), real), manifold(blobs(900, 4, 2), real)

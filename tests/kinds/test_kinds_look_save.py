@@ -12,6 +12,7 @@ from PIL import Image
 
 from unfog.errors import ArgumentError, DataError, ResourceError
 from unfog.kinds import kinds
+from unfog.kinds.array.look import in_pairs
 from unfog.nets import nets
 
 image, array = kinds["image"], kinds["array"]
@@ -141,6 +142,23 @@ def test_arrays_can_be_looked_at(tmp_path: Path, shape: tuple[int, ...]) -> None
         array.look(data, labels=[1])
     with pytest.raises(ArgumentError, match="no items"):
         array.look(data[:0])
+
+
+def test_long_vectors_are_lines_and_short_ones_scatter_plots() -> None:
+    wave = np.sin(np.arange(40) / 5)[None] * np.ones((3, 1))
+    drawn = kinds["array"].look(wave)
+    assert [tuple(axes.lines[0].get_ydata()) for axes in drawn.axes[:3]] == [tuple(wave[0])] * 3
+    assert not any(axes.lines for axes in kinds["array"].look(wave[:, :5]).axes)
+
+
+@pytest.mark.parametrize("shape", [(40,), (2, 50), (16, 16), (1, 12, 12)])
+def test_an_item_is_drawn_with_its_partner(shape: tuple[int, ...]) -> None:
+    mine, theirs = np.zeros((10, *shape)), np.ones((10, *shape))
+    axes = in_pairs(mine, theirs).axes
+    lines = [[line.get_ydata().mean() for line in one.lines] for one in axes]
+    maps = [float(one.images[0].get_array().mean()) for one in axes if one.images]
+    assert lines == [[1, 0]] * 8 or maps == [0] * 8 + [1] * 8
+    assert bool(maps) == (len(shape) > 1 and shape[0] != 2)
 
 
 def test_defaults_are_few_and_reasoned() -> None:

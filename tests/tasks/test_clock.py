@@ -1,5 +1,7 @@
 """A run that begins to copy is ended with the weights from before; one that does not, is not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from unfog.errors import DataError
 from unfog.judge.copies import control
 from unfog.judge.finders import Vectors
 from unfog.model import files
-from unfog.tasks.clock import EPOCHS, moments
+from unfog.tasks.clock import EPOCHS, Clock, moments
 from unfog.tasks.fit import fit
 from unfog.tasks.looks import seen
 
@@ -85,7 +87,32 @@ def test_moments_come_after_eight_passes_at_geometric_distances(stopped):
     ratios = {round(b / a, 1) for a, b in zip(when.steps, when.steps[1:])}
     assert len(ratios) == 1
     short = config.train.model_copy(update={"steps": 20})
-    assert moments(config.model_copy(update={"train": short}), 2000).samples == 0
+    assert moments(config.model_copy(update={"train": short}), 2000).pilot == 0
+    # so much data that eight passes do not fit: a quarter of the run, and at least once more
+    many = config.train.model_copy(update={"steps": 150, "batch": 128})
+    when = moments(config.model_copy(update={"train": many}), 50_000, 6000)
+    assert when.steps[0] == 38
+    assert any(38 < step <= 300 for step in when.steps)
+    assert when.more == 0
+
+
+def test_few_items_are_looked_at_more_often_with_more_samples_in_reserve(stopped):
+    long = stopped.config.train.model_copy(update={"steps": 3 * STEPS})
+    config = stopped.config.model_copy(update={"train": long})
+    when = moments(config, 24, 3)
+    ratios = [b / a for a, b in zip(when.steps, when.steps[1:]) if a > 40]
+    assert ratios == pytest.approx([2 ** (1 / 6)] * len(ratios), abs=0.02)
+    assert when.pilot < when.more <= when.purse <= 8 * when.more
+    assert moments(config, 2000, 250).more == 0
+    never = config.train.model_copy(update={"stop_at": "never"})
+    assert moments(config.model_copy(update={"train": never}), 24, 3).more == 0  # nothing to gain
+
+
+def test_looks_pass_while_samples_are_far_from_anything(stopped):
+    clock = Clock(SimpleNamespace(config=stopped.config), moments(stopped.config, 24, 3))
+    clock.restore({"kept": 8, "why": None, "purse": 100, "wait": 60.8, "again": 45.0})
+    assert clock.look(SimpleNamespace(step=57, share=0.1)) is None
+    assert clock.facts() == {"kept": 8, "why": None, "purse": 100, "wait": 60.8, "again": 45.0}
 
 
 def test_novelty_names_the_file_of_a_planted_copy(tmp_path):

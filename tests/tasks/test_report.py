@@ -4,6 +4,7 @@ import html.parser
 import json
 import re
 import shlex
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,9 +15,13 @@ from unfog.cli import run as command
 from unfog.model import files
 from unfog.tasks.fit import fit
 from unfog.tasks.load import load
+from unfog.tasks.looks import seen
 from unfog.tasks.report.charts import Chart
 from unfog.tasks.report.commands import again
 from unfog.tasks.report.cost import Cost, cost_of, duration
+from unfog.tasks.report.curves import clock
+from unfog.tasks.report.sections import commands
+from unfog.train.log import read
 
 FLAT = {"br", "img", "meta", "th", "td", "tr", "li", "p", "use", "path", "rect"}
 """Elements that HTML lets one leave open, or that have no end."""
@@ -73,6 +78,14 @@ def test_the_users_own_names_are_text_not_markup(run):
     assert "do<wn" not in page
 
 
+def test_somebody_who_reads_the_cards_alone_is_told_in_words(run):
+    page = (run.folder / "report.html").read_text()
+    assert "of kind table (3 columns)" in page
+    card = re.search(r"Is it new\?</b><p>(.*?)</p>", page)[1]
+    assert re.match(r"(No sign of copying|Some rows may be copies): \d+ % of samples", card)
+    assert "than to a held-out one; by chance 50 % would be." in card
+
+
 def test_every_figure_is_there_with_its_interval_and_floor(run):
     page = (run.folder / "report.html").read_text()
     judged = files.read_json(run.folder / "evaluation.json")
@@ -93,6 +106,12 @@ def test_charts_have_no_colour_of_their_own(run):
     assert "#000000" not in drawn.replace("stroke: #000000; stroke-width: 0", "")
 
 
+def test_steps_are_whole_on_the_axis():
+    chart = Chart("two looks", "step")
+    chart.line([39, 41], [0, 1], "it")
+    assert [tick for tick in chart.axes.get_xticks() if tick % 1] == []
+
+
 def test_the_commands_make_the_run_again(run, tmp_path, monkeypatch):
     fitting = again(run.config, "run")[0]
     words = shlex.split(fitting.split(" ", 1)[1])
@@ -101,6 +120,24 @@ def test_the_commands_make_the_run_again(run, tmp_path, monkeypatch):
     assert command(words[1:]) == 0
     twin = load(tmp_path / "run-again")
     assert all(map(torch.equal, run.net.state_dict().values(), twin.net.state_dict().values()))
+
+
+def test_a_run_that_copying_ended_is_made_again_with_the_steps_it_set_out_for(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32))
+    settings = {"net.width": 64, "train.looks": 2}
+    one = fit("x.npy", out="one", kind="array", steps=1200, batch=32, settings=settings, quiet=True)
+    assert one.config.train.steps < 1200
+    looks = seen(one.folder, "clock")
+    facts = SimpleNamespace(model=one, log=read(one.folder / "metrics.jsonl"), clock=looks)
+    assert clock(facts).count("weights kept") == 1
+    line = re.search(r"unfog fit [^\n]*--steps 1200 [^\n]*", commands(facts))[0]
+    assert command(shlex.split(html.unescape(line))[1:]) == 0
+    twin = load("one-again")
+    assert twin.config.train.steps == one.config.train.steps
+    assert all(map(torch.equal, one.net.state_dict().values(), twin.net.state_dict().values()))
 
 
 def test_the_card_carries_the_figures_in_front_matter(run):

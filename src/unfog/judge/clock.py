@@ -23,6 +23,10 @@ ALARM = 0.05
 """The most that a run which copies nothing is stopped with, all looks together."""
 LEAST = 0.05
 """The excess over its control below which nothing is called copying."""
+CAUTIOUS = 0.025
+"""The same where the control is too small to tell five points."""
+CERTAIN = 100
+"""Independent items from which a control's 95 % interval ends within five points."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class Reading:
         p: the chance of such a share, or a greater one, without copying.
         p_run: the chance that one look or more of the whole run shows it.
         n: samples.      note: what the control rests on.
+        half: of "copies", the share of samples that are nearer than half of real items come.
+        cautious: the control is taken at its estimate, and each look for itself; see `copies`.
     """
 
     name: str
@@ -50,6 +56,8 @@ class Reading:
     p_run: float
     n: int
     note: str
+    half: float | None = None
+    cautious: bool = False
 
     @property
     def excess(self) -> float:
@@ -71,6 +79,11 @@ def copies(near: Near, control: Control, looks: int = 1) -> Reading:
     All looks share that chance q, so the chance that any of them shows as much is at most
 
         p_run = E_q min(1, looks P(Binomial(n, q) >= hits))
+
+    A control of a few dozen items tells so little of q that samples would have to be copies by a
+    third before that is small. Whoever learns so few items will copy them, sooner or later, so
+    there the control is taken at its estimate, q = k / (m + 1), and every look for itself: the
+    error is on the side of stopping.
     """
     from scipy.special import betaincinv
 
@@ -82,11 +95,32 @@ def copies(near: Near, control: Control, looks: int = 1) -> Reading:
     tail = (1 - bootstrap.LEVEL) / 2
     low, high = bootstrap.share(hits, n)
     floor_low, floor_high = (float(betaincinv(a, b, q)) for q in (tail, 1 - tail))
-    p = _at_least(hits, n, a, b)
-    p_run = _any_look(hits, n, a, b, looks)
+    q, cautious = k / (m + 1), control.worth < CERTAIN
+    p = _binomial(hits, n, q) if cautious else _at_least(hits, n, a, b)
+    p_run = p if cautious else _any_look(hits, n, a, b, looks)
+    half = float((near.value <= control.value.median()).float().mean())
     return Reading(
-        "copies", hits / n, low, high, k / (m + 1), floor_low, floor_high, p, p_run, n, control.note
+        "copies",
+        hits / n,
+        low,
+        high,
+        q,
+        floor_low,
+        floor_high,
+        p,
+        p_run,
+        n,
+        control.note,
+        half,
+        cautious,
     )
+
+
+def _binomial(hits: int, n: int, q: float) -> float:
+    """P(Binomial(n, q) >= hits)."""
+    from scipy.special import betainc
+
+    return 1.0 if hits == 0 else float(betainc(hits, n - hits + 1, q))
 
 
 def _at_least(hits: int, n: int, a: float, b: float) -> float:
@@ -169,7 +203,8 @@ class Rule:
 
     A reading says so if its p-value over the whole run is at most `alarm`, shared equally among the
     measures, and its excess at least `least`. So a run that copies nothing is stopped with a chance
-    of at most `alarm`, however its looks and measures depend on each other.
+    of at most `alarm`, however its looks and measures depend on each other. That is not so of
+    cautious readings: `docs/clock.md` says how often these stop what copies nothing.
 
     Args:
         measures: readings at each look.
@@ -181,9 +216,10 @@ class Rule:
 
     def alarms(self, reading: Reading) -> bool:
         """Whether this reading ends the run."""
-        return reading.p_run <= self.alarm / self.measures and reading.excess >= self.least
+        least = min(self.least, CAUTIOUS) if reading.cautious else self.least
+        return reading.p_run <= self.alarm / self.measures and reading.excess >= least
 
     def quiet(self, reading: Reading) -> bool:
         """Whether there is no sign at all: weights of such a look are worth keeping."""
-        slight = reading.name != "copies" or reading.excess <= self.least / 2
+        slight = reading.name != "copies" or reading.excess <= CAUTIOUS
         return slight and reading.p > self.alarm

@@ -71,7 +71,9 @@ def control(
     left = np.sort(np_rng(seed, "left out").permutation(finder.count)[:most])
     index = torch.from_numpy(left)
     alone = finder.near(finder.take(index), own=index).value
-    single = alone >= finder.twins * alone.median()  # a source's own repeats are no control
+    single = torch.ones_like(alone, dtype=torch.bool)
+    if finder.twins:  # a source's own repeats are no control; nearness is a ratio there, above 0
+        single = alone >= finder.twins * alone.median()
     values.append(alone[single])
     count, twins = int(single.sum()), int((~single).sum())
     note = f"{count} training items, each against the others, and {given} held-out items"
@@ -128,19 +130,21 @@ class CopyDetector:
         shares: Sequence[float] = (1.0,),
         level: float = LEVEL,
         most: int = MOST,
+        enough: int = ENOUGH,
         seed: int = 0,
     ) -> CopyDetector:
         """Calibrate finders of the same training items on unseen ones (or None).
 
         Args:
             shares: of the level, one for each finder; their sum is 1.
+            most, enough: as of `control`.
         Raises: ArgumentError for other shares.
         """
         if len(shares) != len(finders) or not abs(sum(shares) - 1) < 1e-9 or min(shares) <= 0:
             raise ArgumentError(
                 f"shares={tuple(shares)} for {len(finders)} finders; one above 0 for each, sum 1"
             )
-        found = [control(finder, unseen, most=most, seed=seed) for finder in finders]
+        found = [control(finder, unseen, most=most, enough=enough, seed=seed) for finder in finders]
         return cls(tuple(finders), tuple(found), tuple(shares), level)
 
     @property

@@ -75,12 +75,16 @@ class Finder(Protocol):
         ...
 
 
-def ratio(gaps: Tensor, index: Tensor, own: Tensor | None) -> Near:
-    """Nearness from distances (N, K), ascending, to the training items `index` (N, K)."""
+def ratio(gaps: Tensor, index: Tensor, own: Tensor | None, count: int = NEXT) -> Near:
+    """Nearness from distances (N, K), ascending, to the training items `index` (N, K).
+
+    Args:
+        count: of the next ones, in whose mean the nearest is measured.
+    """
     if own is not None:
         kept = torch.sort((index == own[:, None]).to(torch.uint8), dim=1, stable=True).indices
         gaps, index = gaps.gather(1, kept)[:, :-1], index.gather(1, kept)[:, :-1]
-    others = gaps[:, 1 : NEXT + 1].mean(1) if gaps.shape[1] > 1 else torch.ones(len(gaps))
+    others = gaps[:, 1 : count + 1].mean(1) if gaps.shape[1] > 1 else torch.ones(len(gaps))
     value = torch.where(others > 0, gaps[:, 0] / others.clamp_min(1e-30), torch.ones_like(others))
     return Near(value, index[:, 0], gaps[:, 0])
 

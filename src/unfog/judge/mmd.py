@@ -59,7 +59,8 @@ def mmd_interval(
 ) -> tuple[float, float, float]:
     """(value, low, high) of `mmd`: rows of both sides are resampled.
 
-    Pairs of a row with its own repeats are left out, otherwise the resamples would be too far.
+    Pairs of a row with its own repeats are left out, otherwise the resamples would be too far. So
+    resamples of one row alone, one in nine of those of three rows, have no value and don't count.
     """
     a, b = rows(x, "x"), rows(y, "y")
     kernel = _kernel(a, b, widths or bandwidths(b))
@@ -70,7 +71,8 @@ def mmd_interval(
     found = _statistic(
         kernel, torch.cat([own, first]).double(), torch.cat([1 - own, second]).double()
     )
-    low, high = bootstrap.percentile(found[1:])
+    drawn = found[1:]
+    low, high = bootstrap.percentile(drawn[drawn.isfinite()])
     value = float(found[0])
     return value, min(low, value), max(high, value)
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from unfog.judge.classifier import train_judge
-from unfog.judge.clock import Reading, Rule, copies, nearer
-from unfog.judge.copies import Control, control
+from unfog.judge.clock import CERTAIN, Reading, Rule, copies, nearer
+from unfog.judge.copies import ENOUGH, Control, control
 from unfog.judge.finders import Vectors
 from unfog.judge.novelty import nearest
 from unfog.judge.table.features import Rows, encode
@@ -37,6 +37,8 @@ EPOCHS = 8
 """Passes over the data before the first look."""
 FIRST = 8
 """Updates before the first look: 30 images on their principal components are copied after 40."""
+EARLIEST = 4
+"""The first look comes in the first of so many parts of the run, however many items there are."""
 SHORT = 25
 """Updates of a run below which it is not watched."""
 MOST, ROWS, SOME = 400, 2000, 64
@@ -47,6 +49,14 @@ LONG, JUDGE = 60.0, 0.01
 """Seconds of a budget from which features are compared too; its share that the judge net takes."""
 LEAST = 8
 """Training items below which no clock is kept."""
+DENSE = 2 ** (1 / 6)
+"""Few items: the distance of looks as a ratio."""
+CALM = ((0.1, 1.9), (1 / 3, 1.35))
+"""The same at least, where a smaller share of samples is nearer than half of real items come."""
+FULL, PURSE = 8, 0.1
+"""Few items: looks at all samples, at most, and the share of a run's work that these may take."""
+RARE = 1.4
+"""The distance of these as a ratio, but for looks whose first samples are a sign themselves."""
 
 
 @dataclass(frozen=True)
@@ -55,36 +65,56 @@ class Moments:
 
     Attributes:
         steps: of the looks, ascending; the last step of the run comes on top.
+        pilot: samples drawn first.      more: drawn in their place where these show something.
+        purse: of the latter, in all looks.
     """
 
     steps: tuple[int, ...]
-    samples: int
+    pilot: int
+    more: int = 0
+    purse: int = 0
 
 
-def moments(config: Config, count: int) -> Moments:
+def moments(config: Config, count: int, held: int | None = None) -> Moments:
     """Looks at geometric distances, as copying takes a time in proportion to the data.
 
-    The first comes when every item was seen eight times, however long the run is to be; so many
+    The first comes when every item was seen eight times, or after a quarter of the run; so many
     samples are drawn as a fiftieth of the run's work allows. Runs of fewer than 25 updates are not
     watched at all.
 
+    Few items are copied for certain, and in a short time: looks lie closer together, at few
+    samples, and at more where these show something. There copying is the end of the run, so
+    knowing when may take a tenth of the work.
+
     Args:
-        count: training items.
+        count: training items.      held: validation items; as many as are enough where not given.
     """
     t = config.train
     if t.steps < SHORT:
         return Moments((), 0)
-    begin = max(FIRST, math.ceil(EPOCHS * count / t.batch))
-    evaluations = SHARE * t.steps * (3 * t.batch + UPDATE) / min(DRAWING, config.sampling_steps)
+    begin = max(FIRST, math.ceil(min(EPOCHS * count / t.batch, t.steps / EARLIEST)))
+    work = t.steps * (3 * t.batch + UPDATE) / min(DRAWING, config.sampling_steps)
+    if held is not None and held < ENOUGH and held + count / 2 < CERTAIN and _stops(config):
+        return Moments(
+            _geometric(begin, t.steps, DENSE), SOME, MOST, int(min(FULL * MOST, PURSE * work))
+        )
     most = min(ROWS, max(SOME, PAIRS // count)) if config.kind == "table" else MOST
     for ratio in (math.sqrt(2), 2.0, 4.0):
-        # a budget's steps may come out as twice as many as were planned
-        far = max(0, math.floor(math.log(2 * t.steps / begin, ratio)) + 1)
-        steps = tuple(round(begin * ratio**i) for i in range(far))
-        samples = int(evaluations / (1 + sum(step < t.steps for step in steps)))
+        steps = _geometric(begin, t.steps, ratio)
+        samples = int(SHARE * work / (1 + sum(step < t.steps for step in steps)))
         if samples >= SOME:
             break
     return Moments(steps, min(most, max(SOME, samples)))
+
+
+def _geometric(begin: int, steps: int, ratio: float) -> tuple[int, ...]:
+    """Steps from `begin` on; a budget's steps may come out as twice as many as were planned."""
+    far = max(0, math.floor(math.log(2 * steps / begin, ratio)) + 1)
+    return tuple(sorted({round(begin * ratio**i) for i in range(far)}))
+
+
+def _stops(config: Config) -> bool:
+    return config.train.stop_at == "copying"
 
 
 class Clock:
@@ -98,21 +128,22 @@ class Clock:
 
     def __init__(self, prepared: Prepared, when: Moments):
         self.prepared, self.when = prepared, when
-        self.stops = prepared.config.train.stop_at == "copying"
+        self.stops = _stops(prepared.config)
         self.kept: int | None = None
         self.why: str | None = None
+        self.purse = when.purse
+        self.wait = self.again = 0.0
         self._known: Any = None
 
     def due(self, step: int, steps: int) -> bool:
         """At the moments planned, and at the end."""
         return step >= steps or step in self.when.steps
 
-    def look(self, sight: Sight) -> Seen:
-        """Draw, compare, and say whether copying has begun."""
-        if self._known is None:
-            known = _Cells if self.prepared.config.kind == "table" else _States
-            self._known = known(self.prepared)
-        readings = self._known.readings(self._draw(sight), len(self.when.steps) + 1)
+    def look(self, sight: Sight) -> Seen | None:
+        """Draw, compare, and say whether copying has begun; passes while that is far away."""
+        if sight.step < self.wait and sight.share < 1:
+            return None
+        readings = self._readings(sight)
         rule = Rule(len(readings))
         loud = [name for name, one in readings.items() if rule.alarms(one)]
         quiet = all(rule.quiet(one) for one in readings.values()) and not loud
@@ -129,6 +160,28 @@ class Clock:
         self.why = self._said(sight.step, readings[loud[0]], loud[0])
         return Seen(facts, stop=self.why if sight.share < 1 else None)
 
+    def _readings(self, sight: Sight) -> dict[str, Reading]:
+        """Of the first samples, or of all where these show something and more may be drawn."""
+        when = self.when
+        looks = len(when.steps) + 1
+        if self._known is None:
+            known = _Cells if self.prepared.config.kind == "table" else _States
+            self._known = known(self.prepared)
+        readings: dict[str, Reading] = self._known.readings(
+            self._draw(sight, when.pilot, 71), looks
+        )
+        shares = [one for one in readings.values() if one.half is not None]
+        near = max((one.half or 0.0 for one in shares), default=1.0)
+        calm = next((far for share, far in CALM if near < share), 0.0)
+        self.wait = calm * sight.step if when.more else 0.0
+        sign = any(one.rate > one.control / 2 for one in shares)
+        loud = not all(Rule().quiet(one) for one in shares)
+        if 0 < when.more <= self.purse and (loud or (sign and sight.step >= self.again)):
+            self.purse -= when.more
+            self.again = RARE * sight.step
+            readings = self._known.readings(self._draw(sight, when.more, 72), looks)
+        return readings
+
     def _said(self, step: int, reading: Reading, name: str) -> str:
         place = "judge features" if name.endswith("features") else "values"
         said = f"stopped at step {step}: copying began ({reading.said()}, in {place}); "
@@ -136,12 +189,12 @@ class Clock:
             return said + "no earlier look was free of it; --stop-at never to go on"
         return said + f"weights from step {self.kept} are kept; --stop-at never to go on"
 
-    def _draw(self, sight: Sight) -> Samples:
-        p, count = self.prepared, self.when.samples
+    def _draw(self, sight: Sight, count: int, salt: int) -> Samples:
+        p = self.prepared
         net = copy.copy(sight.model)  # the same weights; `Trained` sets the precision of its net
         device = next(net.parameters()).device
         model = Trained(sight.folder, p.config, net, p.borders, p.splits, device=device)
-        seed = mix(p.config.seed, 71)
+        seed = mix(p.config.seed, salt)
         asked = np.random.default_rng(seed).choice(p.splits.train, count)
         given = {n: list(v) for n, v in p.borders.given.pick(p.items.columns).items()}
         return generate(
@@ -159,12 +212,15 @@ class Clock:
         return self.why if self.kept is not None else None
 
     def facts(self) -> dict[str, Any]:
-        """Which step is kept, and why the run was ended."""
-        return {"kept": self.kept, "why": self.why}
+        """Which step is kept, why the run was ended, and what decides on further looks."""
+        further = {"purse": self.purse, "wait": self.wait, "again": self.again}
+        return {"kept": self.kept, "why": self.why, **further}
 
     def restore(self, facts: dict[str, Any]) -> None:
         """The inverse of `facts`."""
         self.kept, self.why = facts["kept"], facts["why"]
+        self.purse = facts.get("purse", self.purse)
+        self.wait, self.again = facts.get("wait", 0.0), facts.get("again", 0.0)
 
 
 class _States:
@@ -255,5 +311,5 @@ def _distinct(prepared: Prepared) -> np.ndarray:
 def clock_of(prepared: Prepared) -> list[Watcher]:
     """The clock of a run, or none where there is too little to look at."""
     count = len(prepared.splits.train)
-    when = moments(prepared.config, count)
-    return [Clock(prepared, when)] if when.samples and count >= LEAST else []
+    when = moments(prepared.config, count, len(_held(prepared)))
+    return [Clock(prepared, when)] if when.pilot and count >= LEAST else []

@@ -12,8 +12,8 @@ import torch
 from unfog.errors import DataError
 from unfog.judge.copies import Copies, CopyDetector
 from unfog.judge.finders import Images, Vectors
-from unfog.judge.table.features import encode
-from unfog.judge.table.finders import Coincidences, Records
+from unfog.judge.table.features import Rows, encode
+from unfog.judge.table.finders import Coincidences, Spreads
 from unfog.kinds import kinds
 from unfog.kinds.table.cells import Cells, Table
 from unfog.tasks.evaluate import table_roles, training_data
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
 SURE = 0.005
 """The level for images and arrays: a rate set by 400 items is above its double with 9 % chance."""
-ROWS, SHARES = 2000, (0.2, 0.8)
-"""Rows that a table's control rests on; shares of the level, most for copies that were changed."""
+ROWS, ENOUGH_ROWS = 2000, 1000
+"""Rows that a table's control rests on, at most; held-out ones from which they are it alone."""
+SHARES = (0.7, 0.3)
+"""Of the level: for rows whose numbers were changed a little, and for rows with another cell."""
 
 
 @dataclass(frozen=True)
@@ -97,8 +99,10 @@ class SampleNovelty:
 def novelty_of(model: Trained, samples: Samples) -> SampleNovelty:
     """Compare samples with the run's training items; validation and test items are the control.
 
-    Images are compared up to a shift of two pixels and a flip, rows of tables also with one cell
-    changed. Raises: DataError where the run's data is gone, or holds fewer than three items.
+    Images are compared up to a shift of two pixels and a flip, rows of tables also with all numbers
+    changed a little, or one cell.
+
+    Raises: DataError where the run's data is gone, or holds fewer than three items.
     """
     items, splits = training_data(model), model.splits
     part = _distinct(items.take(splits.train).keys(), splits.train)
@@ -108,8 +112,7 @@ def novelty_of(model: Trained, samples: Samples) -> SampleNovelty:
         codec = model.borders.codec
         train, unseen = (codec.check(items.take(rows).data) for rows in (part, held))
         rows, others, x = encode([train, unseen, samples.raw], table_roles(codec, train))
-        finders: list[Any] = [Records(rows), Coincidences(rows)]
-        found = CopyDetector.fit(finders, others, shares=SHARES, most=ROWS, seed=seed)(x)
+        found = row_detector(rows, others, seed=seed)(x)
     else:
         encode_all = model.borders.codec.encode
         states = encode_all(items.take(part).data)
@@ -117,6 +120,14 @@ def novelty_of(model: Trained, samples: Samples) -> SampleNovelty:
         one = Images(states) if model.config.kind == "image" else Vectors(states)
         found = CopyDetector.fit([one], real, level=SURE, seed=seed)(encode_all(samples.raw))
     return _told(found, part, items.names)
+
+
+def row_detector(train: Rows, unseen: Rows, *, seed: int = 0) -> CopyDetector:
+    """Finds copies of rows, also with all numbers changed a little, or one cell altogether."""
+    finders: list[Any] = [Spreads(train), Coincidences(train)]
+    return CopyDetector.fit(
+        finders, unseen, shares=SHARES, most=ROWS, enough=ENOUGH_ROWS, seed=seed
+    )
 
 
 def _distinct(keys: list[bytes], part: np.ndarray) -> np.ndarray:

@@ -1,5 +1,5 @@
-"""Finders of rows: is a row nearer to a training row than rows are, in ranks, or by coincidences
-that are too many for chance?
+"""Finders of rows: is a row nearer to a training row than rows are, in ranks, in numbers, or by
+coincidences that are too many for chance?
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from unfog.judge.table.records import Places, places
 
 CELLS = 20_000_000
 """Pairs of rows that are compared at once."""
+ROUNDING = 1e-10
+"""Squared distances below which rows are equal."""
+AROUND = 32
+"""Rows around, by which `Spreads` measures: more than ranks need, as numbers have lonely values."""
 
 
 @dataclass
@@ -49,6 +53,66 @@ class Records:
             least, index = gaps.topk(count, largest=False)
             parts.append(ratio(least, index, None if own is None else own[at : at + size]))
         return joined(parts)
+
+
+@dataclass
+class Spreads:
+    """Training rows by their distance in numbers, each in units of its column's spread.
+
+    A category that differs, or a cell that only one of both lacks, is one spread. Ranks tell the
+    change from 0 to 1 of a column that is 0 in nine rows of ten as half of all there is; here it
+    is nothing, so that a row whose numbers were all changed a little is still found.
+    """
+
+    train: Rows
+    twins: float = field(default=0.0, init=False)
+    _middle: np.ndarray = field(init=False, repr=False)
+    _spread: np.ndarray = field(init=False, repr=False)
+    _points: Tensor = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        enough(len(self.train))
+        known = ~np.isnan(self.train.numbers)
+        count = np.maximum(known.sum(0), 1)
+        self._middle = np.where(known, self.train.numbers, 0).sum(0) / count
+        away = np.where(known, self.train.numbers - self._middle, 0)
+        spread = np.sqrt((away**2).sum(0) / count)
+        self._spread = np.where(spread > 0, spread, 1.0)
+        self._points = self._place(self.train)
+
+    @property
+    def count(self) -> int:
+        return len(self.train)
+
+    def take(self, index: Tensor) -> Rows:
+        return self.train[index.numpy()]
+
+    def near(self, x: Rows, own: Tensor | None = None) -> Near:
+        """Nearness: the distance to the nearest training row over that to the rows around."""
+        own_too = own is not None
+        count = min(AROUND + 1 + own_too, self.count)
+        parts, size = [], max(1, CELLS // self.count)
+        points, lengths = self._place(x), self._points.square().sum(1)
+        for at in range(0, len(x), size):
+            part = points[at : at + size]
+            square = torch.addmm(lengths, part, self._points.T, alpha=-2)
+            square += part.square().sum(1, keepdim=True)
+            least, index = square.topk(count, largest=False)
+            # rounding is no distance
+            gaps = torch.where(least < ROUNDING, torch.zeros_like(least), least).sqrt()
+            mine = None if own is None else own[at : at + size]
+            parts.append(ratio(gaps.float(), index, mine, AROUND))
+        return joined(parts)
+
+    def _place(self, x: Rows) -> Tensor:
+        """(N, D) float64: numbers, whether they are missing, and corners for categories."""
+        gone = np.isnan(x.numbers)
+        numbers = np.where(gone, 0.0, (x.numbers - self._middle) / self._spread)
+        corners = [
+            (codes[:, None] == np.arange(levels)) / np.sqrt(2)
+            for codes, levels in zip(x.codes.T, x.levels)
+        ]
+        return torch.from_numpy(np.concatenate([numbers, gone, *corners], 1))
 
 
 @dataclass

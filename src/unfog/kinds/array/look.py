@@ -14,6 +14,8 @@ from unfog.kinds.ndarrays import restore, save_arrays
 from unfog.kinds.write import whole
 
 FEW = 6  # entries that are shown as a matrix of scatter plots
+MANY = 24  # entries from which a vector is drawn as a line
+SHOWN = 16  # panels, at most
 
 
 def look(
@@ -26,7 +28,7 @@ def look(
     """A figure of arrays (N, ...): scatter plots of vectors, lines of series, maps of grids.
 
     Rank 1 after the sample axis: histograms and scatter plots of the first six entries, coloured
-    by label.
+    by label; from 24 entries on one line per item.
     Rank 2: one line per channel, one panel per item, or a map where both sides look like a grid's.
     Rank 3 and more: the first channel as a map (the middle slice of further axes). What is missing
     is left white.
@@ -43,10 +45,11 @@ def look(
         raise ArgumentError(f"{len(labels)} labels for {len(data)} items; give one label per item")
     values = data.astype(np.float64)
     figure = Figure(figsize=(8, 8), dpi=100, layout="constrained")
-    if values.ndim == 2:
+    if values.ndim == 2 and values.shape[1] < MANY:
         _scatter(figure, values, labels)
     else:
-        _panels(figure, values, labels, columns or 4)
+        items = values[:, None] if values.ndim == 2 else values
+        _panels(figure, items, labels, columns or 4)
     if path is not None:
         figure.savefig(path)
     return figure
@@ -72,7 +75,7 @@ def _scatter(figure: Any, values: np.ndarray, labels: Sequence[Any] | None) -> N
 
 
 def _panels(figure: Any, values: np.ndarray, labels: Sequence[Any] | None, wide: int) -> None:
-    shown = min(len(values), 16)
+    shown = min(len(values), SHOWN)
     wide = min(wide, shown)
     grid = figure.subplots(-(-shown // wide), wide, squeeze=False).ravel()
     there = values[:shown][~np.isnan(values[:shown])]  # missing values are left white
@@ -81,7 +84,7 @@ def _panels(figure: Any, values: np.ndarray, labels: Sequence[Any] | None, wide:
         axes.set_axis_off()
     for i, axes in enumerate(grid[:shown]):
         item = values[i]
-        if item.ndim == 2 and not looks_like_grid(item.shape):
+        if _is_line(item):
             axes.plot(item.T, linewidth=1)
             axes.set_ylim(low, high + (high == low))
         else:
@@ -92,6 +95,36 @@ def _panels(figure: Any, values: np.ndarray, labels: Sequence[Any] | None, wide:
             axes.set_axis_off()
         axes.set_title("" if labels is None else str(labels[i]), fontsize=8)
         axes.tick_params(labelsize=6)
+
+
+def _is_line(item: np.ndarray) -> bool:
+    """Whether an item (channels, entries) is drawn as lines, not as a map."""
+    return item.ndim == 2 and not looks_like_grid(item.shape)
+
+
+def in_pairs(data: np.ndarray, other: np.ndarray) -> Any:
+    """A figure of eight items, each with its partner: lines in one panel, or maps above each other.
+
+    Args:
+        data, other: (N, ...) arrays; of items drawn as lines the first channel is shown.
+    """
+    from matplotlib.figure import Figure
+
+    wide = SHOWN // 2
+    both = [part[:wide].astype(np.float64) for part in (data, other)]
+    both = [part[:, None] if part.ndim == 2 else part for part in both]
+    figure = Figure(figsize=(12, 3), dpi=100, layout="constrained")
+    if not _is_line(both[0][0]):
+        _panels(figure, np.concatenate(both), None, len(both[0]))
+        return figure
+    grid = figure.subplots(2, wide // 2, squeeze=False).ravel()
+    for axes, mine, theirs in zip(grid, *both):
+        axes.plot(theirs[0], linewidth=2.5, color="0.75")
+        axes.plot(mine[0], linewidth=1, color="C0")
+        axes.tick_params(labelsize=6)
+    for axes in grid[len(both[0]) :]:
+        axes.set_axis_off()
+    return figure
 
 
 def save(

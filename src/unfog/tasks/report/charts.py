@@ -19,12 +19,14 @@ class Chart:
 
     def __init__(self, title: str, x: str, *, log: bool = False, share: bool = False):
         from matplotlib.figure import Figure
-        from matplotlib.ticker import PercentFormatter
+        from matplotlib.ticker import MaxNLocator, PercentFormatter
 
         self.title = title
         self.figure = Figure(figsize=(4.6, 2.6))
         self.axes: Axes = self.figure.subplots()
         self.axes.set_xlabel(x)
+        if x == "step":  # there is no step 39.5
+            self.axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         if log:
             self.axes.set_yscale("log")
         if share:

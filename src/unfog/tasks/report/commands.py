@@ -16,18 +16,28 @@ FOUND = {"fields", "shape", "given", "out_channels", "given_shape"}
 PARTS = ("path", "target", "times", "weight", "coupling", "schedule", "grid", "solver", "corrector")
 
 
-def again(config: Config, folder: str) -> list[str]:
+def ended(config: Config) -> bool:
+    """Whether a watcher ended the run before it had done what it set out for."""
+    return any(reason.startswith("stopped at step") for reason in config.reasons)
+
+
+def again(config: Config, folder: str, *, steps: int | None = None) -> list[str]:
     """fit, sample, evaluate, as lines of a shell.
 
     `fit` names steps instead of the budget, so that it does the same updates whatever the machine's
     speed. A run with `--steps` comes out bit-equal on the same build of torch; one with a budget
-    had its schedule moved on the way, and comes out alike.
+    had its schedule moved on the way, and comes out alike. One that a watcher ended has to set
+    out for as many steps as it did then, to be ended at the same one.
+
+    Args:
+        steps: that the run set out for, where that is not what it came to.
     """
+    steps = config.train.steps if steps is None else steps
     words = ["unfog", "fit", config.data.source or "YOUR-DATA", "-o", f"{folder}-again"]
     words += ["--kind", config.kind]
     if config.given:
         words += ["--given", ",".join(config.given)]
-    words += ["--recipe", config.recipe, "--steps", str(config.train.steps)]
+    words += ["--recipe", config.recipe, "--steps", str(steps)]
     words += ["--batch", str(config.train.batch), "--lr", f"{config.train.lr:g}"]
     words += ["--precision", config.train.precision, "--seed", str(config.seed)]
     words += ["--device", config.device]

@@ -7,6 +7,7 @@ import html
 import numpy as np
 
 from unfog.tasks.report.charts import FIRST, SECOND, Chart
+from unfog.tasks.report.commands import ended
 from unfog.tasks.report.facts import Facts
 
 
@@ -78,8 +79,12 @@ def clock(facts: Facts) -> str:
     chart.line(steps, [r["control"] for r in lines], "unseen real items", SECOND)
     chart.band(steps, [r["low"] for r in lines], [r["high"] for r in lines], FIRST)
     chart.line(steps, [r["rate"] for r in lines], "samples", FIRST, dots=True)
-    return figure(
+    quiet = [line["step"] for line in lines if line.get("quiet")]
+    if ended(facts.model.config) and quiet:
+        chart.mark(quiet[-1], "weights kept")
+    drawn = figure(
         chart,
         "Share of samples suspiciously near to a training item, and the same of real items that "
         "were never learnt from. While the curves agree, the model generalises",
     )
+    return f"<div class=one>{drawn}</div>"

@@ -13,6 +13,7 @@ import torch
 from unfog.judge.novelty import NEIGHBOURS, nearest
 from unfog.judge.table import nearest_rows
 from unfog.kinds import kinds
+from unfog.kinds.array.look import in_pairs
 from unfog.kinds.given import resolve
 
 if TYPE_CHECKING:
@@ -52,8 +53,8 @@ def pair(model: Trained, samples: Any, train: Any) -> str:
     if model.config.kind == "table":
         drawn = picture(kind.look(samples.raw, beside=train.data))
         return (
-            f"<figure>{drawn}<figcaption>{len(samples)} rows drawn by the model, before the "
-            "training data</figcaption></figure>"
+            f"<figure>{drawn}<figcaption>{len(samples)} rows drawn by the model (blue), beside "
+            "those it learnt from (grey)</figcaption></figure>"
         )
     classes = _classes(model)
     if classes is None:
@@ -72,8 +73,8 @@ def pair(model: Trained, samples: Any, train: Any) -> str:
 
 
 def neighbours(model: Trained, samples: Any, train: Any) -> str:
-    """The ten samples that are nearest to a training item, for what is usual around it, each above
-    that item.
+    """The ten samples that are nearest to a training item, for what is usual around it, each with
+    that item: above it, or drawn over it.
     """
     if model.config.kind == "table":
         return _rows(samples.raw[:6], train.data)
@@ -83,6 +84,13 @@ def neighbours(model: Trained, samples: Any, train: Any) -> str:
     )
     alone = gaps[:, 0] / gaps[:, 1:].mean(1).clamp(min=1e-12) if gaps.shape[1] > 1 else gaps[:, 0]
     picked = alone.argsort()[:10].numpy()
+    if model.config.kind == "array":
+        drawn = picture(in_pairs(samples.raw[picked], train.data[index[picked, 0].numpy()]))
+        return (
+            f"<figure>{drawn}<figcaption>Of {len(samples)} samples the eight most like a copy "
+            "(nearest to one training item, for how near the next ones are), each with that item: "
+            "behind it in grey, or below it.</figcaption></figure>"
+        )
     both = np.concatenate([samples.raw[picked], train.data[index[picked, 0].numpy()]])
     figure = kinds[model.config.kind].look(both, columns=len(picked))
     return (

@@ -6,7 +6,7 @@ import html
 import json
 from typing import Any
 
-from unfog.tasks.report.commands import again
+from unfog.tasks.report.commands import again, ended
 from unfog.tasks.report.cost import WATTS_CORE, WATTS_GPU, duration
 from unfog.tasks.report.facts import Facts
 
@@ -34,7 +34,7 @@ def heading(facts: Facts) -> str:
     """Name, what it is, and three answers: is it good, is it new, is the run sound?"""
     c = facts.model.config
     given = f", given {', '.join(c.given)}" if c.given else ""
-    shape = " × ".join(map(str, c.data.item))
+    shape = " × ".join(map(str, c.data.item)) + (" columns" if c.kind == "table" else "")
     took = f", learnt in {duration(facts.cost.clock)}" if facts.cost else ""
     cards = "".join(
         f"<div class=card><b class={mark}>{ICONS[mark]} {text(title)}</b><p>{text(words)}</p></div>"
@@ -54,17 +54,34 @@ def answers(facts: Facts) -> list[tuple[str, str, str]]:
     copies = [f for f in figures if _of_novelty(f)]
     reached = sum(f["at_floor"] for f in quality)
     found = [("Is it good?", "good" if reached == len(quality) else "warn", "")]
-    said = f"{reached} of {len(quality)} figures are where real data is against real data."
+    count = facts.judged["count"]
+    said = (
+        f"At {count:,} samples {reached} of {len(quality)} figures are where real data is against "
+        "real data."
+    )
     verdict = facts.judged.get("verdict", "").removesuffix(".").rpartition(". ")[2]
     verdict = verdict and f"{verdict}."  # the last sentence is the advice
     found[0] = (*found[0][:2], f"{said} {verdict}".strip())
     bad = [f for f in copies if not f["at_floor"]]
-    words = (bad or copies or [{"verdict": "Novelty was not measured."}])[0]["verdict"]
+    words = _newness((bad or copies)[0]) if copies else "Novelty was not measured."
     found.append(("Is it new?", "bad" if bad else "good" if copies else "note", words))
     names = [_words(finding["name"]) for finding in facts.diagnosis["findings"]]
     sound = "No fault was found." if not names else f"Found: {', '.join(names)}."
     found.append(("Is the run sound?", "warn" if names else "good", sound))
     return found
+
+
+def _newness(figure: dict[str, Any]) -> str:
+    """A figure of novelty for somebody who reads nothing else."""
+    words: str = figure["verdict"]
+    if figure["name"] != "closest_record":
+        return words[:1].upper() + words[1:]
+    seen = "No sign of copying" if figure["at_floor"] else "Some rows may be copies"
+    return (
+        f"{seen}: {100 * figure['value']:.0f} % of samples "
+        f"({100 * figure['low']:.0f} to {100 * figure['high']:.0f}) are nearer to a training row "
+        f"than to a held-out one; by chance {100 * figure['floor']:.0f} % would be."
+    )
 
 
 def _of_novelty(figure: dict[str, Any]) -> bool:
@@ -215,10 +232,16 @@ def cost(facts: Facts) -> str:
     return table(rows)
 
 
+def _planned(facts: Facts) -> int | None:
+    """The steps that a run set out for, if a watcher ended it before these."""
+    plans = [int(row["steps"]) for row in facts.log if "steps" in row]
+    return max(plans[-2:]) if ended(facts.model.config) and plans else None
+
+
 def commands(facts: Facts) -> str:
     """How to make the run again."""
     c = facts.model.config
-    lines = "\n".join(again(c, facts.model.folder.name))
+    lines = "\n".join(again(c, facts.model.folder.name, steps=_planned(facts)))
     versions = ", ".join(f"{name} {version}" for name, version in c.versions.items())
     exact = (
         "This run was timed, and its schedule moved on the way: the same updates come out alike, "

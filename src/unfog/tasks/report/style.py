@@ -22,8 +22,8 @@ td { overflow-wrap: anywhere; min-width: 5rem }
 img { max-width: 100%; background: #fff; border-radius: .4rem; padding: .3rem; display: block }
 svg { width: 100%; height: auto; display: block }
 .wide { overflow-x: auto }
-pre { overflow-x: auto; font-size: .82rem; background: var(--card); padding: .7rem;
-  border-radius: .4rem }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82rem;
+  background: var(--card); padding: .7rem; border-radius: .4rem }
 details { margin-top: .8rem } details > summary { cursor: pointer; color: var(--quiet) }
 .note { color: var(--quiet) } .good { color: var(--good) } .warn { color: var(--warn) }
 .bad { color: var(--bad) } a { color: var(--first) }
@@ -31,7 +31,9 @@ details { margin-top: .8rem } details > summary { cursor: pointer; color: var(--
   margin: 1.2rem 0 }
 .card { background: var(--card); border-radius: .5rem; padding: .8rem 1rem }
 .card b { display: block } .card p { margin: .3rem 0 0; font-size: .93rem }
-.charts { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)) }
+.charts { display: grid; gap: 1.2rem; margin-bottom: 1.2rem;
+  grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)) }
+.one { max-width: 34rem; margin: 1.2rem 0 }
 figure { margin: 0 } figcaption { color: var(--quiet); font-size: .9rem; margin-top: .3rem }
 .pair { display: grid; gap: 1.2rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)) }
 .findings th:first-child, .findings td:last-child { min-width: 10rem }
