@@ -176,7 +176,7 @@ class Consistency(FlowMap):
         steps: the neighbour lies 1/steps of t's range nearer to the data.
     """
 
-    steps: int = 32
+    steps: int = 16
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -202,7 +202,8 @@ class MeanFlow(FlowMap):
     """
 
     matched: float = 0.75
-    power: float = 1.0
+    power: float = 0.5
+    step: float = 0.05
 
     def missed(self, ask: Ask) -> Any:
         with torch.no_grad():
@@ -269,34 +270,29 @@ class Lagrangian(FlowMap):
 
     Args:
         least: no s below: there a prediction of the data says nothing of the velocity.
+        through: let the gradient go through the change with s too, as in the paper.
     """
 
     least: float = 0.01
+    through: bool = True
+    step: float = 0.05
 
     def missed(self, ask: Ask) -> Any:
         s = torch.minimum(ask.s.clamp_min(self.least), (ask.s + ask.t) / 2)
 
         def landed(s: Tensor) -> Any:
             x_hat = ask.predict(ask.x_t, ask.t, s)
-            return jump(ask.path, ask.x_t, x_hat, ask.t, s, ask.keep)
+            found = jump(ask.path, ask.x_t, x_hat, ask.t, s, ask.keep)
+            return flowing(ask.path, lambda _, v: v, found)
 
-        x_s, rate = self._rate(landed, s, ask)
+        with torch.set_grad_enabled(self.through):
+            part, rate = change(landed, (s,), (torch.ones_like(s),), self.back(ask))
         with torch.no_grad():
-            x_s = each(lambda v: v.detach(), x_s)
+            x_s = with_part(ask.x_t, each(lambda v: v.detach(), part))
             wanted = drift(ask.path, x_s, ask.trust(x_s, s), s, ask.keep)
-        return flowing(
-            ask.path, lambda path, v, w: scaled(1 / slope(path, ask.t), v - w), rate, wanted
-        )
 
-    def _rate(self, landed: Any, s: Tensor, ask: Ask) -> tuple[Any, Any]:
-        """X(t -> s) and its change with s; fields that don't flow are left out of both where they
-        can't be differentiated.
-        """
-        held = {n: v for n, v in ask.x_t.items()} if isinstance(ask.x_t, dict) else None
+        def off(path: Affine, v: Tensor, w: Tensor, hat: Tensor) -> Tensor:
+            wrong = scaled(1 / slope(path, ask.t), v - w)
+            return wrong if self.through else wrong + (hat - hat.detach())
 
-        def part(s: Tensor) -> Any:
-            return flowing(ask.path, lambda _, v: v, landed(s))
-
-        back = self.back(ask)
-        value, rate = change(part, (s,), (torch.ones_like(s),), back)
-        return (value if held is None else {**held, **value}), rate
+        return flowing(ask.path, off, rate, wanted, ask.x_hat)

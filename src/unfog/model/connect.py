@@ -16,7 +16,7 @@ from unfog.maths.states import State, each, entries_mean, lead
 from unfog.maths.times import Times
 from unfog.model.model import Cond, Model, Predictor
 
-Teacher = Callable[[Cond], Predictor]
+Teacher = Callable[[Cond, Any], Predictor]
 
 
 def connect(
@@ -36,7 +36,7 @@ def connect(
 
     Args:
         model: its net takes two times.     x: (B, *D) data, or a dict of fields.
-        teacher: condition -> predictor whose flow is learnt; None = the data's own.
+        teacher: (condition, keep) -> predictor whose flow is learnt; None = the data's own.
     """
     pairs = flowmap.draw(times, model.path, len(lead(x)), rng=rng, device=lead(x).device)
     t, s = pairs.t, pairs.s
@@ -46,7 +46,7 @@ def connect(
     here = x
     if teacher is not None:
         with torch.no_grad():
-            here = teacher(cond)(noised.x_t, t)
+            here = teacher(cond, keep)(noised.x_t, t)
     missed = flowing(model.path, lambda _, hat, wanted: hat - wanted, x_hat, here)
     rows = pairs.apart.nonzero().squeeze(1)
     if len(rows):
@@ -68,7 +68,7 @@ def _asked(model: Model, cond: Cond, keep: Any, teacher: Teacher | None, **parts
     def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
         return model.predict(x_t, t, cond, s, keep)
 
-    trust = predict if teacher is None else teacher(cond)
+    trust = predict if teacher is None else teacher(cond, keep)
     return Ask(predict=predict, trust=trust, path=model.path, keep=keep, **parts)
 
 

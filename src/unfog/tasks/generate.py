@@ -326,9 +326,11 @@ def _draw(
     ancestral = how.eta == 1 and how.solver.order == 1
     streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
     keep = None if held is None else held.keep
-    predict = model.net.bind(cond, rng=streams[0], keep=keep)
+    jumps = how.solver.order == 1 and how.eta == 0 and how.tol is None
+    predict = model.net.bind(cond, rng=streams[0], keep=keep, jumps=jumps)
     if cond is not None:
-        predict = cfg(predict, model.net.bind(None, rng=streams[1], keep=keep), scale=scale)
+        alone = model.net.bind(None, rng=streams[1], keep=keep, jumps=jumps)
+        predict = cfg(predict, alone, scale=scale)
     if held is not None:
         predict = holding(predict, model, held)
     if guide is not None:

@@ -72,7 +72,7 @@ class Objective:
         dropout: share of samples that lose a condition, per condition; teaches the unconditional
             model.
         flowmap: how two times are connected; None = an ordinary model.     teacher: whose flow a
-            flow map learns, condition -> predictor; None = the data's.
+            flow map learns, (condition, keep) -> predictor; None = the data's.
     """
 
     times: Times
