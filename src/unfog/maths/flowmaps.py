@@ -59,6 +59,11 @@ class FlowMap:
     floor: float = 1e-3
     step: float = 0.0
 
+    @property
+    def wants_here(self) -> bool:
+        """Whether `missed` reads `Ask.here`."""
+        return False
+
     def __post_init__(self) -> None:
         for name in ("matched", "starts", "ends"):
             value = getattr(self, name)
@@ -183,6 +188,10 @@ class Consistency(FlowMap):
         if self.steps < 1:
             raise ArgumentError(f"flowmap.steps is 1 or more; got {self.steps!r}")
 
+    @property
+    def wants_here(self) -> bool:
+        return True
+
     def missed(self, ask: Ask) -> Any:
         u = torch.maximum(ask.t - 1 / self.steps, ask.s)
         with torch.no_grad():
@@ -204,6 +213,10 @@ class MeanFlow(FlowMap):
     matched: float = 0.75
     power: float = 0.5
     step: float = 0.05
+
+    @property
+    def wants_here(self) -> bool:
+        return True
 
     def missed(self, ask: Ask) -> Any:
         with torch.no_grad():

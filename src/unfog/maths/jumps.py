@@ -126,8 +126,8 @@ def change(
     differentiation; with `step` (B,) by the difference to the point that lies so far along.
     """
     if step is None:
-        found: tuple[Any, Any] = torch.func.jvp(function, where, along)
-        return found
+        value, rate, *_ = torch.func.jvp(function, where, along)
+        return value, rate
     ahead = (each(lambda v, d: v + scaled(step, d), one, by) for one, by in zip(where, along))
     value = function(*where)
     return value, each(lambda a, b: scaled(1 / step, a - b), function(*ahead), value)

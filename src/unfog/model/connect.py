@@ -43,10 +43,9 @@ def connect(
     noised = model.path.corrupt(x, t, rng=rng, z=z, keep=keep)
     y = model.answer(noised.x_t, t, cond, s, keep)
     x_hat = model.target.decode(model.path, y, noised.x_t, t)
-    here = x
-    if teacher is not None:
-        with torch.no_grad():
-            here = teacher(cond, keep)(noised.x_t, t)
+    # what is not asked of a teacher costs nothing: of rows apart, unless the objective wants it
+    asked = ~pairs.apart if teacher and not flowmap.wants_here and not isinstance(x, dict) else None
+    here = x if teacher is None else _taught(teacher, cond, keep, noised.x_t, t, x, asked)
     missed = flowing(model.path, lambda _, hat, wanted: hat - wanted, x_hat, here)
     rows = pairs.apart.nonzero().squeeze(1)
     if len(rows):
@@ -62,6 +61,19 @@ def connect(
     error = _errors(model, missed, y, x, here if teacher else None, noised)
     loss = flowmap.weighed(entries_mean(error, None, keep))
     return weight(model.path, t) * loss, t
+
+
+def _taught(
+    teacher: Teacher, cond: Cond, keep: Any, x_t: Any, t: Tensor, x: Any, asked: Tensor | None
+) -> Any:
+    """The teacher's x_hat at the rows that are asked for, all where None; the data at others."""
+    with torch.no_grad():
+        if asked is None:
+            return teacher(cond, keep)(x_t, t)
+        rows = asked.nonzero().squeeze(1)
+        cond, keep = (None if v is None else each(lambda u: u[rows], v) for v in (cond, keep))
+        found = teacher(cond, keep)(x_t[rows], t[rows])
+        return x.index_copy(0, rows, found.to(x.dtype))
 
 
 def _asked(model: Model, cond: Cond, keep: Any, teacher: Teacher | None, **parts: Any) -> Ask:
