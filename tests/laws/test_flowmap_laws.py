@@ -97,7 +97,11 @@ def test_a_wrong_map_is_pulled_the_right_way(name, corruption):
     exact = exact_map(path, predict)
 
     def off(x_t, t, s=None):
-        return exact(x_t, t, s) if s is None else exact(x_t, t, s) + scaled(t - s, torch.ones_like(x_t))
+        return (
+            exact(x_t, t, s)
+            if s is None
+            else exact(x_t, t, s) + scaled(t - s, torch.ones_like(x_t))
+        )
 
     found = sharp(name).missed(asked(path, off, predict))
     assert (found > 0).double().mean() > 0.9
