@@ -1,13 +1,13 @@
-"""Objectives of flow maps at equal CPU time: `python benchmarks/flowmaps.py SOURCE --out FOLDER`.
+"""Objectives of flow maps at equal compute: `python benchmarks/flowmaps.py SOURCE --out FOLDER`.
 
-Every row has the same CPU time for training: an ordinary flow all of it; a flow map from scratch
-all of it; a distilled one half of it, after a flow that had the other half. The number of updates
-follows from the CPU time of a few, so that a busy machine changes nothing but how long it takes.
-Prints one JSON line per model and number of steps, and a markdown table at the end.
+Every row has the same compute for training, counted in passes through nets, so that a busy machine
+changes nothing: an ordinary flow has all of it; so has a flow map from scratch; a distilled one has
+half, after a flow that had the other half. Prints one JSON line per model and number of steps, and
+a markdown table at the end.
 
 The distance is Frechet's: of the features of a judge (`--judge FILE.py` with load_judge, prepare,
-features and frechet, and `--real FILE.npz`), or of the states themselves, where sliced
-Wasserstein's distance stands beside it.
+features and frechet, and `--real FILE.npz:KEY`), or of the states themselves, with sliced
+Wasserstein's distance beside it.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import unfog
 from unfog.judge.frechet import frechet
 from unfog.judge.sliced import sliced
 from unfog.maths.flowmaps import flowmaps
-from unfog.model.ema import Ema
+from unfog.maths.states import lead
 from unfog.tasks.assemble import build_model
 from unfog.tasks.config import setting
 from unfog.tasks.fit import again
@@ -84,9 +84,8 @@ class Bench:
     def __init__(self, asked: argparse.Namespace):
         self.asked, self.folder = asked, asked.out
         self.reading = {"key": asked.key} if asked.key else {}
-        self.settings = {"train.looks": 0, "train.batch": asked.batch, "train.known": 0.0}
-        if asked.key is not None or asked.kind != "table":
-            del self.settings["train.known"]
+        self.settings = {"train.looks": 0, "train.batch": asked.batch}
+        self.settings |= dict(setting(text) for text in asked.fit)
         self.rows: list[dict[str, Any]] = []
         self.costs: dict[str, float] = {}
         self.prepared: Any = None
@@ -120,8 +119,9 @@ class Bench:
             show=False,
         )
 
-    def timed(self, plan: dict[str, Any]) -> float:
-        """CPU-seconds of an update, the median of some that are made here and thrown away.
+    def cost(self, plan: dict[str, Any]) -> float:
+        """What an update costs, over one of the flow: passes of the batch through nets, forward 1
+        and backward 2, the mean of some updates that are made here and thrown away.
 
         Args:
             plan: what the configuration has that the flow's has not.
@@ -133,40 +133,38 @@ class Bench:
         if plan:
             plan = {**plan, "net": {**config.net, "two_times": True}}
         prepared = self.prepared.with_config(config.model_copy(update=plan))
-        config = prepared.config
+        config, passes = prepared.config, 0.0
+
+        def counted(net: torch.nn.Module, inputs: Any) -> None:
+            nonlocal passes
+            passes += len(lead(inputs[0])) * (3 if torch.is_grad_enabled() else 1)
+
+        model, objective = build_model(config), learning(config, torch.device("cpu"))
+        nets = [model.net] + ([objective.teacher.net.net] if objective.teacher else [])
+        hooks = [net.register_forward_pre_hook(counted) for net in nets]
         loop = train(
-            (model := build_model(config)),
+            model,
             batches_of(prepared),
             adamw(model, lr=1e-3),
-            learning(config, torch.device("cpu")),
+            objective,
             Constant(warmup=0.0),
-            horizon=Horizon(40),
+            horizon=Horizon(10),
             seed=0,
-            ema=Ema(model),
         )
-        spent, begun = [], time.process_time()
         for _ in loop:
-            now = time.process_time()
-            spent.append(now - begun)
-            begun = now
-        return float(np.median(spent[5:]))
+            pass
+        for hook in hooks:
+            hook.remove()
+        return passes / (10 * 3 * config.train.batch)
 
     def trained(self, name: str, make: Any, budget: float, **plan: Any) -> Any:
-        cost = self.timed(plan)
-        steps = max(50, int(budget / cost))
+        cost = self.cost(plan)
+        steps = int(budget / cost)
         begun = time.process_time()
         model = make(steps)
-        print(
-            json.dumps(
-                {
-                    "model": name,
-                    "updates": steps,
-                    "ms": round(1000 * cost, 1),
-                    "cpu_seconds": round(time.process_time() - begun, 1),
-                }
-            ),
-            flush=True,
-        )
+        spent = round(time.process_time() - begun, 1)
+        told = {"model": name, "updates": steps, "cost": round(cost, 3), "cpu_seconds": spent}
+        print(json.dumps(told), flush=True)
         self.costs[name] = steps
         return model
 
@@ -184,7 +182,8 @@ def main() -> None:
     words.add_argument("--kind")
     words.add_argument("--key")
     words.add_argument("--batch", type=int, default=128)
-    words.add_argument("--budget", type=float, default=80.0, help="CPU-seconds of every row")
+    words.add_argument("--budget", type=float, default=1500, help="updates of an ordinary flow")
+    words.add_argument("--fit", nargs="*", default=[], help="settings of all runs: net.width=256")
     words.add_argument("--count", type=int, default=2000)
     words.add_argument("--judge", type=pathlib.Path)
     words.add_argument("--real", help="FILE.npz:KEY, the items that the judge compares with")

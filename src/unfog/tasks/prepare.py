@@ -39,6 +39,7 @@ from unfog.tasks.assemble import (
 from unfog.tasks.changes import augment_spec, augmented, crop_spec
 from unfog.tasks.config import Config, TrainConfig, override, resolved
 from unfog.tasks.few import grant
+from unfog.tasks.flowmap import tell_both_times
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.start import Start, adopt, shared_space
@@ -142,7 +143,7 @@ def prepare(
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     _close_rings(content, codec, space)
     _tell_known(content, settings, offered)
-    _tell_both_times(content)
+    tell_both_times(content)
     described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
     target = _target(content)
     if target.parts > 1:
@@ -175,11 +176,6 @@ def _refuse(content: dict[str, Any], recipe: str) -> None:
         raise ArgumentError(
             f"recipe {recipe!r} takes states of one tensor; this data has the fields "
             f"{', '.join(content['fields'])}: take recipe flow, ddpm or edm"
-        )
-    if isinstance(content["flowmap"], str):
-        raise ArgumentError(
-            f"flowmap={content['flowmap']!r} chooses among the objectives of recipe flowmap, and "
-            f"recipe {recipe!r} has none: take --recipe flowmap with it"
         )
     if content["reflow"] is not None and not isinstance(paths.build(content["path"]), Linear):
         raise ArgumentError(
@@ -291,19 +287,6 @@ def _tell_known(content: dict[str, Any], settings: dict[str, Any], offered: dict
             f"train.known={content['train']['known']!r} and net.known={net['known']!r} contradict "
             "each other; leave net.known out"
         )
-
-
-def _tell_both_times(content: dict[str, Any]) -> None:
-    """Tell the net of a flow map where it is to go. Raises ArgumentError for a net that can't."""
-    net = content["net"]
-    if content["flowmap"] is None:
-        return
-    if "two_times" not in inspect.signature(nets[net["name"]]).parameters:
-        raise ArgumentError(
-            f"recipe {content['recipe']!r} needs a net that is told two times; {net['name']!r} is "
-            "told one"
-        )
-    net.setdefault("two_times", True)
 
 
 def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
