@@ -210,6 +210,20 @@ def test_pairs_of_times_are_ordered_and_have_the_shares_that_are_asked_for(name)
         assert float((s[apart] == 0).double().mean()) == pytest.approx(0.2, abs=0.02)
 
 
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("highest", [0.003, 0.03, 1.0])
+def test_times_that_nearly_touch_are_in_order(name, highest):
+    """Differences and floors of times round, and no move may go up by that."""
+    torch.manual_seed(0)
+    net = nets.make("mlp", shape=[1], width=8, depth=1, two_times=True)
+    model = Model(net, Linear(), Velocity())
+    flowmap, law = flowmaps.make(name), Uniform(high=highest)
+    losses, _ = connect(
+        model, torch.zeros(5000, 1), flowmap=flowmap, times=law, weight=Unit(), rng=BatchRng(18)
+    )
+    assert losses.isfinite().all()
+
+
 def test_a_weight_by_the_error_changes_gradients_and_not_losses():
     loss = torch.tensor([0.5, 4.0], requires_grad=True)
     found = flowmaps.make("mean_flow", power=1.0, floor=0.1).weighed(loss)

@@ -101,9 +101,11 @@ class FlowMap:
         share = loss * (loss.detach() + self.floor).pow(-self.power)
         return loss.detach() + share - share.detach()
 
-    def back(self, ask: Ask) -> Tensor | None:
-        """How far a difference reaches from t towards s, (B,); None where it is exact."""
-        return (ask.t - ask.s).clamp(max=2 * self.step) / 2 if self.step else None
+    def apart(self, t: Tensor, s: Tensor) -> Tensor | None:
+        """How far a difference reaches from one time towards the other, (B,); None where the
+        derivative is exact.
+        """
+        return (t - s).clamp(max=2 * self.step) / 2 if self.step else None
 
 
 def _past(ask: Ask, found: Any) -> Any:
@@ -233,7 +235,7 @@ class MeanFlow(FlowMap):
 
         part = flowing(ask.path, lambda _, v: v, ask.x_t)
         along = drift(ask.path, ask.x_t, ask.here, ask.t, ask.keep)
-        back = self.back(ask)
+        back = self.apart(ask.t, ask.s)
         step = None if back is None else -back
         _, rate = change(landed, (part, ask.t), (along, torch.ones_like(ask.t)), step)
         return flowing(ask.path, lambda path, v: scaled(1 / slope(path, ask.t), v), rate)
@@ -299,7 +301,7 @@ class Lagrangian(FlowMap):
             return flowing(ask.path, lambda _, v: v, found)
 
         with torch.set_grad_enabled(self.through):
-            part, rate = change(landed, (s,), (torch.ones_like(s),), self.back(ask))
+            part, rate = change(landed, (s,), (torch.ones_like(s),), self.apart(ask.t, s))
         with torch.no_grad():
             x_s = with_part(ask.x_t, each(lambda v: v.detach(), part))
             wanted = drift(ask.path, x_s, ask.trust(x_s, s), s, ask.keep)
