@@ -290,3 +290,30 @@ def test_a_learnt_map_composes_and_lands_where_the_flow_lands():
         *_, end = sample(model.bind(None), path, solvers.make("euler"), z, cut, rng=BatchRng(17))
         assert size(end.x - last.x) < 0.1
     assert size(flowing(path, lambda _, v: v, last.x)) > 0.5
+
+
+@pytest.mark.parametrize("name", ["progressive", "mean_flow"])
+def test_a_batch_in_pieces_is_the_batch(name):
+    """Pieces draw the whole batch's times and noise, so that memory or processes change nothing."""
+
+    def first(micro):
+        torch.manual_seed(0)
+        model = Model(
+            nets.make("mlp", shape=[2], width=32, depth=1, two_times=True), Linear(), Velocity()
+        )
+        data = mixture(torch.float32).draw(64, rng=BatchRng(19))
+        batches = Batches(64, 64, 0, lambda index: (data[torch.from_numpy(index)], {}))
+        objective = Objective(times=Uniform(), weight=Unit(), flowmap=flowmaps.make(name))
+        loop = train(
+            model,
+            batches,
+            adamw(model, lr=1e-3),
+            objective,
+            CosineFall(),
+            horizon=Horizon(3),
+            seed=0,
+            micro=micro,
+        )
+        return torch.stack([progress.losses for progress in loop])
+
+    assert torch.allclose(first(None), first(24), rtol=1e-3, atol=1e-5)
