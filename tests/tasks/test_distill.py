@@ -118,6 +118,8 @@ def test_a_distillation_resumes_exactly(teacher, tmp_path, monkeypatch):
             quick(teacher, tmp_path / "killed", settings=settings, scale=2.0)
     with pytest.raises(ArgumentError, match=r"scale = 2.0, not 3.0"):
         quick(teacher, tmp_path / "killed", resume=True, steps=None, scale=3.0)
+    with pytest.raises(ArgumentError, match="other values, not"):
+        quick(teacher, tmp_path / "killed", resume=True, steps=None, batch=7)
     again = quick(teacher, tmp_path / "killed", resume=True, steps=None)
     assert torch.equal(again.sample(3).state, whole.sample(3).state)
     curves = [

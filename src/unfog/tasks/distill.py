@@ -93,6 +93,10 @@ def distill(
     quiet, show = quiet or not world.chief, show if world.chief else False
     used = place(device_of(device), world)
     teacher = read_start(run)
+    asked = dict(settings or {})
+    asked |= {f"train.{k}": v for k, v in (("batch", batch), ("lr", lr)) if v is not None}
+    if not resume:  # what is wrong is refused before a folder is made
+        student = _content(teacher, objective, scale, asked, seed, str(used))
     folder, keeper = pathlib.Path(), None
     if not dry_run:
         folder, keeper = temporary(world) if out is None else (pathlib.Path(out), None)
@@ -103,17 +107,10 @@ def distill(
     planned = None
     if resume:
         prepared = again(folder, source)
-        _same(prepared.config, teacher, folder, objective, scale, steps)
+        _same(prepared.config, teacher, folder, objective, scale, steps, seed, asked)
         note(f"resuming {folder}", quiet=quiet)
     else:
-        asked = dict(settings or {})
-        asked |= {
-            f"train.{name}": value
-            for name, value in (("batch", batch), ("lr", lr))
-            if value is not None
-        }
-        content = _content(teacher, objective, scale, asked, seed, str(used))
-        prepared = _prepared(teacher, content, source, items)
+        prepared = _prepared(teacher, student, source, items)
         for text in prepared.config.reasons:
             note(f"note: {text}", quiet=quiet)
         elapsed = time.monotonic() - begun
@@ -269,18 +266,24 @@ def _same(
     objective: str | None,
     scale: float | None,
     steps: int | None,
+    seed: int,
+    asked: dict[str, Any],
 ) -> None:
     """Raises ArgumentError where a resumed run is asked to be another one."""
     told = config.teacher
-    for name, asked, has in (
+    content = config.to_json()
+    same = override(content, asked) == content
+    for name, wanted, has in (
         ("run", str(teacher.folder.resolve()), told.get("run")),
         ("objective", objective, (config.flowmap or {}).get("name")),
         ("scale", scale, told.get("scale")),
         ("steps", steps, config.train.steps),
+        ("seed", seed or None, config.seed),
+        ("set, batch or lr", None if same else asked, "other values"),
     ):
-        if asked is not None and asked != has:
+        if wanted is not None and wanted != has:
             raise ArgumentError(
-                f"{folder} was started with {name} = {has}, not {asked}; leave it out to resume, "
+                f"{folder} was started with {name} = {has}, not {wanted}; leave it out to resume, "
                 "or start anew with --overwrite"
             )
 
