@@ -66,6 +66,24 @@ def test_a_student_begins_as_its_teacher_wherever_it_jumps(teacher, tmp_path):
     assert student.splits.to_json() == teacher.splits.to_json()
 
 
+def test_a_flow_map_starts_from_an_ordinary_run_too(teacher, tmp_path):
+    model = unfog.fit(
+        teacher.config.data.source,
+        out=tmp_path / "run",
+        given="label",
+        recipe="flowmap",
+        start=teacher.folder,
+        steps=1,
+        lr=1e-12,
+        reading={"key": "x"},
+        settings={"train.looks": 0},
+        quiet=True,
+    )
+    x_t, t = noised(teacher)
+    wanted = teacher.net.predict(x_t, t)
+    assert torch.allclose(model.net.predict(x_t, t, None, t * 0.5), wanted, atol=1e-6)
+
+
 def test_it_samples_by_its_own_jumps_unless_a_solver_needs_the_flow(teacher, tmp_path):
     student = quick(teacher, tmp_path / "run")
     config = student.config

@@ -9,7 +9,7 @@ from unfog.errors import ArgumentError
 from unfog.nets import nets
 
 
-def tell_both_times(content: dict[str, Any]) -> None:
+def tell_both_times(content: dict[str, Any], settings: dict[str, Any]) -> None:
     """Tell the net of a flow map both times, in a configuration that is being resolved.
 
     Raises: ArgumentError for a net that can't be told, and for an objective without its recipe.
@@ -27,4 +27,5 @@ def tell_both_times(content: dict[str, Any]) -> None:
             f"recipe {content['recipe']!r} needs a net that is told two times; {net['name']!r} is "
             "told one"
         )
-    net.setdefault("two_times", True)
+    if "net.two_times" not in settings:  # also where the net is another run's, which was told one
+        net["two_times"] = True

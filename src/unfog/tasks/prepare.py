@@ -143,7 +143,7 @@ def prepare(
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     _close_rings(content, codec, space)
     _tell_known(content, settings, offered)
-    tell_both_times(content)
+    tell_both_times(content, settings)
     described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
     target = _target(content)
     if target.parts > 1:
