@@ -245,10 +245,10 @@ def learnt(name, steps):
     objective = Objective(
         times=Angle(),
         weight=Unit(),
-        flowmap=flowmaps.make(name),
+        flowmap=flowmaps.make(name, onward=False),
         teacher=lambda cond, keep: exact,
     )
-    batches = Batches(len(data), 256, 0, lambda index: (data[torch.from_numpy(index)], {}))
+    batches = Batches(len(data), 512, 0, lambda index: (data[torch.from_numpy(index)], {}))
     for _ in train(
         model,
         batches,

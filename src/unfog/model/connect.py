@@ -43,9 +43,12 @@ def connect(
     noised = model.path.corrupt(x, t, rng=rng, z=z, keep=keep)
     y = model.answer(noised.x_t, t, cond, s, keep)
     x_hat = model.target.decode(model.path, y, noised.x_t, t)
-    # what is not asked of a teacher costs nothing: of rows apart, unless the objective wants it
-    asked = ~pairs.apart if teacher and not flowmap.wants_here and not isinstance(x, dict) else None
-    here = x if teacher is None else _taught(teacher, cond, keep, noised.x_t, t, x, asked)
+    copied = teacher is not None and not flowmap.onward
+    here = x
+    if teacher is not None:
+        wanted = torch.full_like(pairs.apart, copied and isinstance(x, dict))  # its categories too
+        wanted = wanted | (~pairs.apart & copied) | (pairs.apart & flowmap.wants_here)
+        here = _taught(teacher, cond, keep, noised.x_t, t, model.path, x, wanted)
     missed = flowing(model.path, lambda _, hat, wanted: hat - wanted, x_hat, here)
     rows = pairs.apart.nonzero().squeeze(1)
     if len(rows):
@@ -58,22 +61,35 @@ def connect(
                    here=of(here), t=t[rows], s=s[rows], u=pairs.u[rows])
         )  # fmt: skip
         missed = each(lambda v, w: v.index_copy(0, rows, w.to(v.dtype)), missed, far)
-    error = _errors(model, missed, y, x, here if teacher else None, noised)
+    error = _errors(model, missed, y, x, here if copied else None, noised)
     loss = flowmap.weighed(entries_mean(error, None, keep))
     return weight(model.path, t) * loss, t
 
 
 def _taught(
-    teacher: Teacher, cond: Cond, keep: Any, x_t: Any, t: Tensor, x: Any, asked: Tensor | None
+    teacher: Teacher,
+    cond: Cond,
+    keep: Any,
+    x_t: Any,
+    t: Tensor,
+    path: Any,
+    x: Any,
+    wanted: Tensor,
 ) -> Any:
-    """The teacher's x_hat at the rows that are asked for, all where None; the data at others."""
+    """The teacher's x_hat at rows where it is wanted, the data's flowing fields at others; what is
+    not asked of it costs nothing.
+    """
+    rows = wanted.nonzero().squeeze(1)
+    if len(rows) == 0:
+        return x
     with torch.no_grad():
-        if asked is None:
+        if len(rows) == len(wanted):
             return teacher(cond, keep)(x_t, t)
-        rows = asked.nonzero().squeeze(1)
-        cond, keep = (None if v is None else each(lambda u: u[rows], v) for v in (cond, keep))
-        found = teacher(cond, keep)(x_t[rows], t[rows])
-        return x.index_copy(0, rows, found.to(x.dtype))
+        cond, keep, x_t = (
+            None if v is None else each(lambda u: u[rows], v) for v in (cond, keep, x_t)
+        )
+        found = teacher(cond, keep)(x_t, t[rows])
+        return flowing(path, lambda _, v, w: v.index_copy(0, rows, w.to(v.dtype)), x, found)
 
 
 def _asked(model: Model, cond: Cond, keep: Any, teacher: Teacher | None, **parts: Any) -> Ask:
