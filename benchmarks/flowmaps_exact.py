@@ -63,7 +63,7 @@ def learnt(name: str, options: dict[str, Any], steps: int, seed: int) -> Model:
     objective = Objective(
         times=Angle(),
         weight=Unit(),
-        flowmap=flowmaps.make(name, onward=False, **options),
+        flowmap=flowmaps.make(name, **options),
         teacher=lambda cond, keep: exact,
     )
     for _ in train(

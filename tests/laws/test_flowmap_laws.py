@@ -210,6 +210,34 @@ def test_pairs_of_times_are_ordered_and_have_the_shares_that_are_asked_for(name)
         assert float((s[apart] == 0).double().mean()) == pytest.approx(0.2, abs=0.02)
 
 
+@pytest.mark.parametrize("onward", [False, True])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_teacher_is_asked_where_it_is_wanted_and_nowhere_else(name, onward):
+    torch.manual_seed(0)
+    net = nets.make("mlp", shape=[2], width=8, depth=1, two_times=True)
+    model = Model(net, Linear(), Velocity())
+    flowmap, asked = flowmaps.make(name, matched=0.5, onward=onward), []
+
+    def teacher(cond, keep):
+        def predict(x_t, t, s=None):
+            asked.extend(t.tolist())
+            return torch.zeros_like(x_t)
+
+        return predict
+
+    x = torch.ones(40, 2)
+    law = Uniform()
+    losses, t = connect(
+        model, x, flowmap=flowmap, times=law, weight=Unit(), rng=BatchRng(20), teacher=teacher
+    )
+    assert losses.isfinite().all()
+    apart = flowmap.draw(law, Linear(), 40, rng=BatchRng(20)).apart
+    assert bool(set(t[~apart].tolist()) & set(asked)) is not onward
+    wanted = flowmap.wants_here
+    if name != "lagrangian":  # which asks where it lands
+        assert bool(set(t[apart].tolist()) & set(asked)) is wanted
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("highest", [0.003, 0.03, 1.0])
 def test_times_that_nearly_touch_are_in_order(name, highest):
@@ -245,7 +273,7 @@ def learnt(name, steps):
     objective = Objective(
         times=Angle(),
         weight=Unit(),
-        flowmap=flowmaps.make(name, onward=False),
+        flowmap=flowmaps.make(name),
         teacher=lambda cond, keep: exact,
     )
     batches = Batches(len(data), 512, 0, lambda index: (data[torch.from_numpy(index)], {}))

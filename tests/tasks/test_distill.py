@@ -114,6 +114,8 @@ def test_guidance_is_learnt_with_it(teacher, tmp_path):
     one, other = teacher.net.predict(x_t, t, cond), teacher.net.predict(x_t, t)
     assert torch.allclose(guided(cond)(x_t, t), other + 2.5 * (one - other), atol=1e-6)
     assert torch.equal(guided(None)(x_t, t), other)
+    with pytest.raises(ArgumentError, match="guidance is learnt from the teacher"):
+        quick(teacher, tmp_path / "run", scale=2.5, settings={"flowmap.onward": True})
     student = quick(teacher, tmp_path / "run", scale=2.5, steps=2)
     assert student.config.teacher["scale"] == 2.5
     assert student.config.scale == 1.0

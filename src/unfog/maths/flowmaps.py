@@ -49,8 +49,8 @@ class FlowMap:
         matched: share of the rows with s = t, which learn the flow itself.
         starts, ends: share of the other rows that start at t = 1, and that end at s = 0.
         power: rows with an error e weigh 1 / (e + floor)^power, so that large errors count less.
-        onward: rows with s = t go on learning the data where there is a teacher, too, so that the
-            map is not bound to how far the teacher came; without, they copy the teacher.
+        onward: where there is a teacher, let rows with s = t go on learning the data, so that the
+            map is not bound to how far the teacher came, in place of copying it.
         step: 0 differentiates exactly (forward mode); else by differences of so long a step of t.
     """
 
@@ -60,7 +60,7 @@ class FlowMap:
     power: float = 0.0
     floor: float = 1e-3
     step: float = 0.0
-    onward: bool = True
+    onward: bool = False
 
     @property
     def wants_here(self) -> bool:

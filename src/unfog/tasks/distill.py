@@ -177,10 +177,8 @@ def _content(
         content["net"]["dropout"] = 0.0
         content["reasons"].append("flow maps are trained without the teacher's dropout of units")
     _well_posed(content)
-    if content["teacher"]["scale"] != 1:  # guidance is the teacher's, and not the data's
-        if settings.get("flowmap.onward"):
-            raise ArgumentError("guidance is learnt from the teacher: leave flowmap.onward out")
-        content["flowmap"] = {**content["flowmap"], "onward": False}
+    if content["teacher"]["scale"] != 1 and settings.get("flowmap.onward"):
+        raise ArgumentError("guidance is learnt from the teacher: leave flowmap.onward out")
     for key in settings:
         if key.split(".")[0] not in TAKEN:
             raise ArgumentError(
