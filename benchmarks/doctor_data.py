@@ -1,4 +1,4 @@
-"""Data sets for `benchmarks/doctor.py`: one group to tune limits on, another to report on."""
+"""Data sets for `benchmarks/doctor.py`: groups that limits were tuned on, and one to report on."""
 
 from __future__ import annotations
 
@@ -89,17 +89,73 @@ def _waves(count: int, seed: int) -> Data:
     return Data("waves", x.astype(np.float32), {"label": label}, "label", 900)
 
 
+def _patches(count: int, seed: int) -> Data:
+    """Grey 8x8 patches, averaged from 32x32 pixels, of two photographs; the label is which."""
+    rng = np.random.default_rng(seed)
+    made, label = [], rng.integers(0, 2, count)
+    photos = [one.mean(-1) for one in datasets.load_sample_images().images]
+    for which in label:
+        photo = photos[which]
+        row, column = (int(rng.integers(0, side - 32)) for side in photo.shape)
+        patch = photo[row : row + 32, column : column + 32]
+        made.append(patch.reshape(8, 4, 8, 4).mean((1, 3)))
+    pixels = np.stack(made)[..., None].round().astype(np.uint8)
+    plain = {"net": "mlp", "space": "pca", "net.width": 160, "train.lr": 3e-3}
+    return Data("patches", pixels, {"label": label}, "label", 800, "image", plain)
+
+
+def _abalone() -> Data:
+    """Rows of a table of shells, https://archive.ics.uci.edu/dataset/1/abalone (CC BY 4.0)."""
+    if TABLES is None:
+        raise SystemExit("this group needs --tables, a folder that has abalone.csv")
+    frame = pd.read_csv(TABLES / "abalone.csv").rename(columns={"sex": "target"})
+    return Data("abalone", frame.sample(2000, random_state=3), {}, "target", 600, "table")
+
+
+def _roll(count: int, seed: int) -> Data:
+    x, turn = datasets.make_swiss_roll(count, noise=0.3, random_state=seed)
+    return _plane("swiss roll", x, (turn > np.median(turn)).astype(np.int64))
+
+
+def _chirps(count: int, seed: int) -> Data:
+    """Series of 32 values: rising or falling pitch, each with its own loudness and drift."""
+    rng = np.random.default_rng(seed)
+    label, at = rng.integers(0, 2, count), np.linspace(0, 1, 32)[None]
+    bend = np.where(label == 1, 1.0, -1.0)[:, None]
+    pitch = 2 * np.pi * (3 * at + bend * 1.5 * (at - at**2)) + rng.random((count, 1)) * 2
+    x = rng.uniform(0.5, 1.5, (count, 1)) * np.sin(pitch) + rng.normal(size=(count, 1)) * at
+    x = x + 0.1 * rng.normal(size=x.shape)
+    return Data("chirps", x.astype(np.float32), {"label": label}, "label", 900)
+
+
+def _clusters(count: int, seed: int) -> Data:
+    """Twelve numbers: three classes of two clusters each, and numbers made from others."""
+    x, y = datasets.make_classification(
+        count, 12, n_informative=6, n_redundant=4, n_classes=3, random_state=seed
+    )
+    return Data("clusters", x.astype(np.float32), {"label": y}, "label", 800)
+
+
+TABLES: pathlib.Path | None = None
+
 GROUPS: dict[str, Callable[[], list[Data]]] = {
     "tune": lambda: [
         _digits(False),
         _plane("moons", *datasets.make_moons(1500, noise=0.08, random_state=5)),
         _table("diabetes", datasets.load_diabetes(as_frame=True), 400),
     ],
-    "report": lambda: [
+    "seen": lambda: [  # reported on first; the limits have seen it since
         _digits(True),
         _table("breast cancer", datasets.load_breast_cancer(as_frame=True), 400),
         _plane("rings", *datasets.make_circles(1500, noise=0.06, factor=0.5, random_state=7)),
         _waves(1200, 9),
         _spirals(1500, 8),
+    ],
+    "report": lambda: [
+        _patches(1500, 11),
+        _abalone(),
+        _roll(1500, 12),
+        _chirps(1200, 13),
+        _clusters(1500, 14),
     ],
 }

@@ -1,12 +1,15 @@
 """Filling holes beside scikit-learn's imputers: `python benchmarks/tables/fill.py TABLE.csv …`.
 
 Prints a markdown table. Of every CSV file the rows without empty cells are used: four fifths to
-learn from, and of the last fifth (at most `--rows`) a share of the cells is hidden at random. All
-methods fill the same cells, with as many draws; what they learn from is the same, except that a
-Bayesian chain of regressions (IterativeImputer) learns from at most `--most` rows, for its time.
+learn from, and of the last fifth (at most `--rows`) a share of the cells is hidden, at random or
+(`--how own`) by their own value: the higher a number or the rarer a category, the likelier, from 0
+to twice the share. That is missing not at random, which no method here is told. All methods fill
+the same cells, with as many draws; what they learn from is the same, except that a Bayesian chain
+of regressions (IterativeImputer) learns from at most `--most` rows, for its time.
 
 CRPS is of numbers in standard deviations of the training column, the fair estimate from draws; log
-loss is of categories in nats, with shares (count + 1/2) / (draws + k/2); coverage is the share of
+loss is of categories in nats: of chances where a method says them (unfog does), 0.001 at least,
+else of shares (count + 1/2) / (draws + k/2); coverage is the share of
 hidden numbers in the 90 % interval. A method without draws of its own (mean and mode, kNN) is a
 point for numbers; kNN's mean of indicators serves as its shares.
 """
@@ -27,7 +30,7 @@ import unfog
 
 Drawn = dict[
     str, np.ndarray
-]  # column -> (draws, rows) values; of kNN's categories (rows, k) shares
+]  # column -> (draws, rows) values; of categories maybe (rows, k) shares
 
 
 @dataclass(frozen=True)
@@ -54,23 +57,37 @@ class Case:
         return sorted(set(self.train[name]) | set(self.truth[name]))
 
 
-def case(path: pathlib.Path, share: float, rows: int, seed: int) -> Case:
+def case(path: pathlib.Path, share: float, rows: int, seed: int, how: str) -> Case:
     """The table in `path`, shuffled, cut and holed by the seed."""
     rng = np.random.default_rng(seed)
     frame = pd.read_csv(path).dropna()
     frame = frame.iloc[rng.permutation(len(frame))].reset_index(drop=True)
     cut = len(frame) * 4 // 5
     truth = frame[cut : cut + rows].reset_index(drop=True)
-    hidden = rng.random(truth.shape) < share
+    chance = np.full(truth.shape, share)
+    if how == "own":
+        for place, name in enumerate(truth):
+            column = truth[name]
+            if not pd.api.types.is_numeric_dtype(column):
+                column = -column.map(frame[name].value_counts())
+            chance[:, place] = 2 * share * column.rank(pct=True)
+    hidden = rng.random(truth.shape) < chance
     return Case(frame[:cut], truth, truth.mask(hidden))
 
 
 def ours(budget: str, settings: dict[str, object]) -> Callable[[Case, int, int], Drawn]:
     def method(one: Case, draws: int, seed: int) -> Drawn:
         model = unfog.fit(one.train, budget=budget, settings=settings, seed=seed, quiet=True)
-        filled = model.fill(one.asked, draws=draws, seed=seed)
+        filled = model.fill(one.asked, draws=draws, seed=seed, chances=True)
         tables = [filled.draw(number) for number in range(draws)]
-        return {name: np.stack([t[name].to_numpy() for t in tables]) for name in one.train}
+        made = {name: np.stack([t[name].to_numpy() for t in tables]) for name in one.train}
+        for name in set(one.words) & set(filled.likely):
+            known, chances = filled.chances(name)
+            shares = np.zeros((len(one.truth), len(one.levels(name))))
+            places = [one.levels(name).index(level) for level in known]
+            shares[np.ix_(filled.values(name)[0], places)] = chances
+            made[name] = shares
+        return made
 
     return method
 
@@ -124,7 +141,11 @@ def neighbours(one: Case, draws: int, seed: int) -> Drawn:
     from sklearn.impute import KNNImputer
 
     done = KNNImputer().fit(coded(one, one.train)).transform(coded(one, one.asked))
-    return uncoded(one, [done], shares=True)
+    found = uncoded(one, [done], shares=True)
+    for name in one.words:  # smoothed as if by as many draws; five neighbours alone would say 0
+        k = found[name].shape[1]
+        found[name] = (found[name] * draws + 0.5) / (draws + k / 2)
+    return found
 
 
 def chained(most: int) -> Callable[[Case, int, int], Drawn]:
@@ -163,10 +184,10 @@ def judged(one: Case, drawn: Drawn, draws: int) -> tuple[float, float, float]:
         levels = one.levels(name)
         code = np.array([levels.index(word) for word in one.truth[name][hidden]], dtype=int)
         if drawn[name].shape == (len(one.truth), len(levels)):  # shares
-            counts = drawn[name][hidden] * draws
+            share = np.maximum(drawn[name][hidden], 1e-3)
         else:
             counts = np.stack([(drawn[name][:, hidden] == k).sum(0) for k in levels], 1)
-        share = (counts + 0.5) / (draws + len(levels) / 2)
+            share = (counts + 0.5) / (draws + len(levels) / 2)
         losses.append(-np.log(share[np.arange(len(code)), code]))
     loss = float(np.concatenate(losses).mean()) if losses else float("nan")
     return float(np.concatenate(errors).mean()), loss, float(np.concatenate(inside).mean())
@@ -177,6 +198,7 @@ def main() -> None:
     parser.add_argument("tables", type=pathlib.Path, nargs="+")
     parser.add_argument("--budget", default="40s")
     parser.add_argument("--share", type=float, default=0.3)
+    parser.add_argument("--how", choices=["random", "own"], default="random")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--rows", type=int, default=1000)
     parser.add_argument("--most", type=int, default=3000)
@@ -197,7 +219,7 @@ def main() -> None:
         "|---|---|---|---|---|---|"
     )
     for path in asked.tables:
-        one = case(path, asked.share, asked.rows, asked.seed)
+        one = case(path, asked.share, asked.rows, asked.seed, asked.how)
         for name, method in methods.items():
             begun = time.monotonic()
             drawn = method(one, asked.draws, asked.seed)

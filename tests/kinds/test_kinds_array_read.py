@@ -222,3 +222,12 @@ def test_the_kinds_load_without_the_heavy_libraries() -> None:
     code = f"import sys, unfog.kinds.infer; print([m for m in {heavy} if m in sys.modules])"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert said.stdout.strip() == "[]"
+
+
+def test_an_array_that_is_given_is_not_the_data(tmp_path):
+    x, theta = np.arange(12.0).reshape(6, 2), np.arange(18.0).reshape(6, 3)
+    np.savez(tmp_path / "a.npz", x=x, data=theta)
+    items = read(tmp_path / "a.npz", given=["x"])
+    np.testing.assert_array_equal(items.data, theta)
+    np.testing.assert_array_equal(items.columns["x"], x)
+    np.testing.assert_array_equal(read(tmp_path / "a.npz").data, x)

@@ -14,12 +14,15 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import unfog
 from unfog.errors import ArgumentError, DataError, UnknownName
-from unfog.sklearn import Augmented, Augmenter, Generator
+from unfog.sklearn import Augmented, Augmenter, Detector, Generator, Imputer
 
 TINY = {"steps": 2, "settings": {"net.width": 16, "net.depth": 1}, "device": "cpu"}
 
 
-@parametrize_with_checks([Generator(**TINY), Augmenter(**TINY)])
+ALL = [Generator(**TINY), Augmenter(**TINY), Imputer(**TINY), Detector(**TINY)]
+
+
+@parametrize_with_checks(ALL)
 def test_the_contract_of_scikit_learn(estimator, check):
     check(estimator)
 

@@ -261,3 +261,25 @@ def test_filled_draws_have_the_conditional_law():
     assert same.mean() > 0.99
     heads = model.fill(fresh.assign(coin=None), draws=20).values("coin")[1] == "h"
     assert abs(heads.mean() - 0.5) < 0.05
+
+
+def test_chances_are_what_holes_are_drawn_from(small):
+    table = frame(6, 9)
+    table.loc[:3, "level"] = None
+    table.loc[2:, "group"] = None
+    filled = small.fill(table, draws=600, steps=3, chances=True)
+    for name in ("level", "group"):
+        levels, chances = filled.chances(name)
+        rows, drawn = filled.values(name)
+        assert chances.shape == (len(rows), len(levels))
+        np.testing.assert_allclose(chances.sum(1), 1, atol=1e-5)
+        counts = np.stack([(drawn == level).mean(0) for level in levels], 1)
+        wide = 4.5 * np.sqrt(chances * (1 - chances) / 600) + 1e-6
+        assert (np.abs(counts - chances) < wide).all()
+    # more draws change the chances by less than counting could tell
+    few = small.fill(table, draws=20, steps=3, chances=True).chances("group")[1]
+    assert np.abs(few - filled.chances("group")[1]).max() < 0.08
+    with pytest.raises(ArgumentError, match="chances=True"):
+        small.fill(table, draws=1, steps=3).chances("group")
+    with pytest.raises(ArgumentError, match="leave out given"):
+        small.fill(table, chances=True, given={"visits": (30, 40)})

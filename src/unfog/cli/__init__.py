@@ -43,6 +43,7 @@ def run(arguments: list[str]) -> int:
         judging,
         lists,
         measuring,
+        tuning,
         verbs,
         watching,
     )

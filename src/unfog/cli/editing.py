@@ -150,18 +150,19 @@ def _told(edited: Any, task: str, where: Path, json: bool) -> dict[str, Any] | N
 
 def _given(model: Any, texts: list[str]) -> dict[str, Any] | None:
     """--given key=value: one value for all items, as the model knows it."""
+    import numpy as np
+
     from unfog.cli.asking import conditions
+    from unfog.kinds.asking import plain
     from unfog.kinds.given import resolve
 
     for text in texts:
         if text.endswith("=*"):
             raise ArgumentError(f"--given {text} runs through classes; edit takes one value")
-    asked = conditions(model, texts, 1)
     specs = model.borders.given.specs
-    for name, value in (asked or {}).items():
-        if specs[resolve(name, specs)]["type"] == "number" and isinstance(value, str):
-            try:
-                asked[name] = float(value)  # type: ignore[index]
-            except ValueError:
-                raise ArgumentError(f"{name} takes a number; got {value!r}") from None
-    return asked
+    found: dict[str, Any] = {}
+    for name, value in (conditions(model, texts, 1) or {}).items():
+        if specs[resolve(name, specs)]["type"] == "number":
+            value = plain(value, np.dtype(float), name)
+        found[name] = value
+    return found or None

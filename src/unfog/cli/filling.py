@@ -26,6 +26,7 @@ def fill(
     steps: int | None = None,
     unknown: str | None = None,
     candidates: int | None = None,
+    chances: Path | None = None,
     seed: int = 0,
     batch: int | None = None,
     overwrite: Flag = False,
@@ -63,6 +64,8 @@ def fill(
             known ones instead.
     candidates
         Tables: tries per row where conditions need weights; left out, as many as they are worth.
+    chances
+        Tables: also write the chance of every level of every hole, to a .csv, .tsv or .parquet.
     seed
         A draw depends on seed, row and draw only.
     batch
@@ -78,16 +81,18 @@ def fill(
     from unfog.tasks.load import load
     from unfog.tasks.show import note
 
-    if out.exists() and not overwrite:
-        raise ArgumentError(f"{out} is there already; add --overwrite or name another")
+    for file in (out, chances):
+        if file is not None and file.exists() and not overwrite:
+            raise ArgumentError(f"{file} is there already; add --overwrite or name another")
     model = load(run, device=device)
     common: dict[str, Any] = {"draws": draws, "steps": steps, "seed": seed, "batch": batch}
     if model.config.kind != "table":
         from unfog.cli.editing import complete
 
-        if unknown is not None or candidates is not None:
+        if unknown is not None or candidates is not None or chances is not None:
             raise ArgumentError(
-                f"--unknown and --candidates are of tables, and {run} is of {model.config.kind}s"
+                f"--unknown, --candidates and --chances are of tables, and {run} is of "
+                f"{model.config.kind}s"
             )
         return complete(model, source, out, keep, mask, given, overwrite, json, common)
     if keep is not None or mask is not None:
@@ -99,9 +104,12 @@ def fill(
         unknown=unknown or "refuse",
         given=conditions(model, given or [], 0),
         candidates=candidates,
+        chances=chances is not None,
         **common,
     )
     where = filled.save(out, overwrite=overwrite)
+    if chances is not None:
+        filled.save_chances(chances, overwrite=overwrite)
     facts = filled.facts()
     if json:
         return {"out": str(where), "seed": seed, **facts}

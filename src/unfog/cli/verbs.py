@@ -208,6 +208,9 @@ def sample(
     corrector: str | None = None,
     reveal: str | None = None,
     tol: float | None = None,
+    nfe: int | None = None,
+    budget: str | None = None,
+    anytime: Flag = False,
     seed: int = 0,
     batch: int | None = None,
     shard: str | None = None,
@@ -248,7 +251,15 @@ def sample(
     reveal
         In which order masked categories are revealed; see `unfog reveals`.
     tol
-        In place of --steps and --solver: error of a step, 1e-3 say; steps choose their length.
+        In place of --steps and --solver: the error to expect at most, 0.02 say. With --solver
+            dormand_prince, or where no measured way is as fine: error of a step of its own length.
+    nfe
+        At most so many calls of the net a sample: solver and steps are picked by measured error.
+    budget
+        At most so much time for all samples: 50ms, 2s; solver, steps and batch are picked.
+    anytime
+        Draw with 2, 4, 8, ... calls, each answer replacing the last in OUT, until they settle or
+            Ctrl-C, which keeps the last whole one.
     seed
         Sample i depends on seed and i only.
     batch
@@ -288,11 +299,22 @@ def sample(
         "corrector": corrector,
         "reveal": reveal,
         "tol": tol,
+        "nfe": nfe,
+        "budget": budget,
         "seed": seed,
         "batch": batch,
     }
+    if anytime:
+        from unfog.cli.tuning import improving
+
+        return improving(model, out, count, choices, overwrite, json, shard or novelty)
     if shard is not None:
+        from unfog.tasks.pick import resolve
         from unfog.tasks.shards import draw_shard, parse_part
+
+        if budget is not None:
+            raise ArgumentError("a budget is for all samples; of shards take --nfe or --steps")
+        choices, _ = resolve(model, count, choices)
 
         part, parts = parse_part(shard)
         done = draw_shard(model, out, count, part, parts, **choices)
@@ -306,6 +328,12 @@ def sample(
     samples = model.sample(count, candidates=candidates, **choices)
     where = samples.save(out, overwrite=overwrite)
     facts = {"out": str(where), "count": len(samples), "seed": seed}
+    if samples.pick is not None:
+        facts |= samples.pick.facts()
+        print(samples.pick, file=sys.stderr)
+    elif tol is not None:
+        said = "steps of their own length by dormand_prince, error of each at most"
+        print(f"{said} {tol:g}", file=sys.stderr)
     if samples.met is not None:
         facts |= samples.met.facts()
         print("\n".join(samples.met.lines()), file=sys.stderr)

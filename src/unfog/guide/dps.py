@@ -13,10 +13,10 @@ from unfog.errors import ArgumentError
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement
 from unfog.guide.pigdm import moved, still
-from unfog.guide.tilt import MOST, Edge, check_path, leaves, spread_out
+from unfog.guide.tilt import MOST, Edge, check_path, spread_out
 from unfog.maths.affine import Affine
 from unfog.maths.product import fieldwise
-from unfog.maths.states import each, expand
+from unfog.maths.states import expand
 
 
 @guides.add(
@@ -52,22 +52,17 @@ def dps(
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
         if scale == 0:
             return predictor(x_t, t, s)
-        x_t, t, s = edge(x_t, t, s)
-        with torch.enable_grad():
-            state, numbers = leaves(path, x_t)
-            x_hat = predictor(state, t, s)
-            seen = measurement.see(x_hat)
-        r = measurement.missing(seen.detach())
-        way = spread_out(path, x_t, list(torch.autograd.grad(seen, numbers, r)), t)
-        fixed = each(lambda value: value.detach(), x_hat)
-        full = still(path, fixed, way)
+        at = measurement.seen_through(predictor, edge, x_t, t, s)
+        r = measurement.missing(at.seen.detach())
+        grads = torch.autograd.grad(at.seen, at.numbers, r)
+        full = still(path, at.x_hat, spread_out(path, at.x_t, list(grads), at.t))
         noise = (measurement.variance(r) * r.square()).sum(1)
-        curve = noise + (r * measurement.push(fixed, full)).sum(1)
+        curve = noise + (r * measurement.push(at.x_hat, full)).sum(1)
         # where the net's derivative is no covariance there is no best step; then none is taken
         step = torch.where(curve > 0, r.square().sum(1) / curve.where(curve > 0, 1.0), 0.0)
         way = fieldwise(
             path, lambda m, w: expand(scale * step, w) * w if isinstance(m, Affine) else None, full
         )
-        return moved(path, fixed, way)
+        return moved(path, at.x_hat, way)
 
     return predict

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError, ShapeError
 from unfog.guide.operators import transposed
+from unfog.guide.tilt import Edge, leaves
 from unfog.maths.paths import Affine
 from unfog.maths.product import Product
 from unfog.maths.randomness import BatchRng
@@ -19,6 +20,17 @@ from unfog.maths.states import each
 
 State = Any
 PROBES = 16
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """A prediction and what the measurement would be of it, (B, M), with its graph to `numbers`."""
+
+    x_t: State
+    t: Tensor
+    x_hat: State
+    seen: Tensor
+    numbers: list[Tensor]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,6 +80,17 @@ class Measurement:
                 "y for all samples has 1 in front"
             )
         return seen.reshape(len(seen), -1)
+
+    def seen_through(
+        self, predictor: Callable[..., Any], edge: Edge, x_t: State, t: Tensor, s: Tensor | None
+    ) -> Seen:
+        """Predict where the guide looks, and see the prediction, ready for gradients."""
+        x_t, t, s = edge(x_t, t, s)
+        with torch.enable_grad():
+            state, numbers = leaves(edge.path, x_t)
+            x_hat = predictor(state, t, s)
+            seen = self.see(x_hat)
+        return Seen(x_t, t, each(lambda value: value.detach(), x_hat), seen, numbers)
 
     def missing(self, seen: Tensor) -> Tensor:
         """y - seen, (B, M)."""

@@ -12,8 +12,7 @@ from unfog.errors import ArgumentError
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement, krylov
 from unfog.guide.pigdm import still
-from unfog.guide.tilt import MOST, Edge, check_path, leaves, spread_out
-from unfog.maths.product import fieldwise
+from unfog.guide.tilt import MOST, Edge, check_path, spread_out
 from unfog.maths.states import each, expand
 
 
@@ -50,19 +49,15 @@ def mmps(
     edge = Edge(path, most)
 
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
-        x_t, t, s = edge(x_t, t, s)
-        with torch.enable_grad():
-            state, numbers = leaves(path, x_t)
-            x_hat = predictor(state, t, s)
-            seen = measurement.see(x_hat)
-        fixed = fieldwise(path, lambda _, value: value.detach(), x_hat)
+        at = measurement.seen_through(predictor, edge, x_t, t, s)
+        fixed = at.x_hat
 
         def apply(v: Tensor) -> tuple[Tensor, Any]:
-            grads = torch.autograd.grad(seen, numbers, v, retain_graph=True)
-            way = still(path, fixed, spread_out(path, x_t, list(grads), t))
+            grads = torch.autograd.grad(at.seen, at.numbers, v, retain_graph=True)
+            way = still(path, fixed, spread_out(path, at.x_t, list(grads), at.t))
             return measurement.variance(v) * v + measurement.push(fixed, way), way
 
-        shares, ways = krylov(apply, measurement.missing(seen.detach()), iterations)
+        shares, ways = krylov(apply, measurement.missing(at.seen.detach()), iterations)
         for share, way in zip(shares.unbind(1), ways):
             fixed = each(lambda value, w, c=share: value + expand(c, w) * w, fixed, way)
         return fixed

@@ -11,7 +11,7 @@ from torch import Tensor
 from unfog.guide.cfg import guides
 from unfog.guide.measurement import Measurement, conjugate
 from unfog.guide.operators import transposed
-from unfog.guide.tilt import MOST, Edge, check_path, leaves, spread_out
+from unfog.guide.tilt import MOST, Edge, check_path, spread_out
 from unfog.maths.product import fieldwise
 
 
@@ -55,16 +55,12 @@ def pigdm(
     edge = Edge(path, most)
 
     def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
-        x_t, t, s = edge(x_t, t, s)
-        with torch.enable_grad():
-            state, numbers = leaves(path, x_t)
-            x_hat = predictor(state, t, s)
-            seen = measurement.see(x_hat)
-        fixed = fieldwise(path, lambda _, value: value.detach(), x_hat)
-        white = measurement.left(path, t).reshape(-1, 1).to(seen)
-        v = inverted(measurement, fixed, measurement.missing(seen.detach()), white, iterations)
-        grads = torch.autograd.grad(seen, numbers, v / white)
-        return moved(path, fixed, spread_out(path, x_t, list(grads), t))
+        at = measurement.seen_through(predictor, edge, x_t, t, s)
+        white = measurement.left(path, at.t).reshape(-1, 1).to(at.seen)
+        missing = measurement.missing(at.seen.detach())
+        v = inverted(measurement, at.x_hat, missing, white, iterations)
+        grads = torch.autograd.grad(at.seen, at.numbers, v / white)
+        return moved(path, at.x_hat, spread_out(path, at.x_t, list(grads), at.t))
 
     return predict
 

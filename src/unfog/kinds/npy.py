@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -78,15 +78,19 @@ def read_npy(path: Path) -> np.ndarray:
         return _values(file, header, there, str(path))
 
 
-def read_npz(path: Path, key: str | None = None) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
+def read_npz(
+    path: Path, key: str | None = None, given: Iterable[str] | None = None
+) -> tuple[str, np.ndarray, dict[str, np.ndarray]]:
     """The data array's name, the data, and every other array with as many rows (the columns).
 
     Without `key` the data is the only array of rank 2 or more, or the one of the usual names
-    (images, x, data, arr_0) among several.
+    (images, x, data, arr_0) among several; none of those that are `given`, which are columns.
     """
     archive, headers, opener = _open_npz(path)
     with archive:
-        name = data_key(path, headers, key)
+        asked = set(given or ())
+        free = {n: header for n, header in headers.items() if n not in asked}
+        name = data_key(path, headers if key else free or headers, key)
         arrays = {name: opener(name)}
         rows = headers[name].shape[:1]
         for other, header in headers.items():

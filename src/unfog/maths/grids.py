@@ -6,6 +6,7 @@ Churn and restart also rise: there the state is noised again up to the higher ti
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -152,6 +153,52 @@ class Quantile(Grid):
         first = torch.tensor(self.start, dtype=torch.float64).logit()
         most = torch.special.ndtr((first - self.location) / self.scale)
         return torch.sigmoid(self.location + self.scale * torch.special.ndtri(most * (1 - u)))
+
+
+@grids.add(
+    "fitted",
+    reference="times at even shares of a measured change, as Dieleman et al. 2022, CDCD, sec. 3.3, "
+    "warp those of training",
+)
+@dataclass(frozen=True)
+class FittedGrid(Grid):
+    """Times that `unfog schedule` fitted to a run, the same change of the prediction from each to
+    the next; even in the angle where none were.
+
+    Args:
+        knots: falling times from noise to 0, with equal shares of the change between them.
+    """
+
+    knots: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "knots", falling_knots(self.knots))
+
+    def cut(self, path: Affine, u: Tensor) -> Tensor:
+        if not self.knots:
+            return AngleGrid(start=self.start).cut(path, u)
+        return between(self.knots, u)
+
+
+def falling_knots(knots: Sequence[float]) -> tuple[float, ...]:
+    """Knots as numbers. Raises ArgumentError where they do not fall from at most 1 to 0."""
+    found = tuple(float(t) for t in knots)
+    falls = all(a > b for a, b in pairwise(found))
+    if found and (len(found) < 2 or not falls or found[0] > 1 or found[-1] != 0):
+        raise ArgumentError(
+            f"fitted knots are two times or more that fall, from at most 1 to 0; got {found[:4]}…"
+        )
+    return found
+
+
+def between(knots: tuple[float, ...], u: Tensor) -> Tensor:
+    """The knots at u = 0 … 1, straight lines between them; the knots themselves exactly."""
+    values = torch.tensor(knots, dtype=torch.float64)
+    place = u.double() * (len(knots) - 1)
+    nearest = place.round()
+    place = torch.where((place - nearest).abs() < 1e-9, nearest, place)
+    left = place.floor().long().clamp(0, len(knots) - 2)
+    return torch.lerp(values[left], values[left + 1], place - left)
 
 
 @dataclass(frozen=True)

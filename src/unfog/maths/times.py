@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
+from unfog.maths.grids import between, falling_knots
 from unfog.maths.paths import Affine
 from unfog.maths.randomness import Rng
 from unfog.registry import Registry
@@ -155,6 +156,32 @@ class LossAware(Times):
 
     def quantile(self, path: Affine, u: Tensor) -> Tensor:
         return self.low + (self.high - self.low) * u
+
+
+@times.add(
+    "fitted",
+    reference="Dieleman et al. 2022, Continuous Diffusion for Categorical Data, sec. 3.3, with the "
+    "change of the prediction in place of the loss",
+)
+@dataclass(frozen=True)
+class FittedTimes(Times):
+    """As much work wherever the prediction changes as much, measured on the data; uniform in the
+    angle where nothing was.
+
+    Args:
+        knots: falling times from noise to 0, with equal shares of the change between them.
+    """
+
+    knots: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "knots", falling_knots(self.knots))
+
+    def quantile(self, path: Affine, u: Tensor) -> Tensor:
+        if not self.knots:
+            return path.time_at_angle(u.double() * (torch.pi / 2))
+        return between(self.knots, 1 - u.double())
 
 
 @dataclass(frozen=True)

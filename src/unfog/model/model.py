@@ -57,7 +57,7 @@ class Model(nn.Module):
     """Net, path and target.
 
     Args:
-        net: (x_t, noise level (B,), cond, s) -> answer.
+        net: (x_t, noise level, () or (B,), cond, s) -> answer.
         path, target: an affine path and a target; or a Product and a Joint target.
         sigma_data: standard deviation of the state's data; scales the net's input to unit variance.
         precision: "float32" or "bfloat16": what the net computes in. The state stays float32.
@@ -191,8 +191,8 @@ class Model(nn.Module):
         return torch.where(keep.bool(), x_t / self.sigma_data, scaled)  # known: data, at any t
 
     def _level(self, t: Tensor, like: Tensor) -> Tensor:
-        """(B,) float32 noise level atan2(sigma, alpha sigma_data) / (pi/2): finite on every path, 1
-        = noise.
+        """Float32 noise level, shape of t: atan2(sigma, alpha sigma_data) / (pi/2), which is finite
+        on every path; 1 = noise.
         """
         path = self.path
         if not isinstance(path, Affine):
@@ -200,7 +200,7 @@ class Model(nn.Module):
             path = affine[0] if affine else None
         if path is not None:
             t = torch.atan2(path.sigma(t), path.alpha(t) * self.sigma_data) * (2 / torch.pi)
-        return t.to(like.device, torch.float32).expand(len(like))
+        return t.to(like.device, torch.float32)
 
     def _cast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         if self.precision == "float32":

@@ -21,7 +21,7 @@ __all__ = ["Conditions", "Embedded", "dropout", "null"]
 class Embedded:
     """The conditions of a batch, in the three forms that nets can take."""
 
-    vector: Tensor  # (B, W), zero if there are no conditions with a vector
+    vector: Tensor  # (B, W), or (1, W) if no row is given any; zero without conditions
     tokens: Tensor | None  # (B, L, W), for cross-attention
     token_mask: Tensor | None  # (B, L) bool, True = a real token
     channels: Tensor | None  # (B, C, *spatial), to be concatenated to the state
@@ -204,8 +204,9 @@ class Conditions(nn.Module):
             raise ShapeError(
                 f"drop has shape {tuple(drop.shape)}; give ({len(self.given)}, {batch})"
             )
-        full = completed(cond, self.given, batch, device)
-        vector = self.origin.expand(batch, -1)
+        rows = batch if cond or drop is not None else 1  # what all rows share is computed once
+        full = completed(cond, self.given, rows, device)
+        vector = self.origin.expand(rows, -1)
         tokens: list[Tensor] = []
         masks: list[Tensor] = []
         channels: list[Tensor] = []
@@ -237,9 +238,9 @@ class Conditions(nn.Module):
                 vector = vector + torch.where(absent[:, None], self.nulls[key], made) * self.share
         return Embedded(
             vector=vector,
-            tokens=torch.cat(tokens, dim=1) if tokens else None,
-            token_mask=torch.cat(masks, dim=1) if masks else None,
-            channels=self._joined(channels),
+            tokens=torch.cat(tokens, dim=1).expand(batch, -1, -1) if tokens else None,
+            token_mask=torch.cat(masks, dim=1).expand(batch, -1) if masks else None,
+            channels=self._joined(channels, batch),
         )
 
     def _resized(self, value: Tensor, spatial: Sequence[int] | None) -> Tensor:
@@ -252,7 +253,7 @@ class Conditions(nn.Module):
             )
         return F.interpolate(value, size=tuple(spatial), mode="nearest")
 
-    def _joined(self, channels: list[Tensor]) -> Tensor | None:
+    def _joined(self, channels: list[Tensor], batch: int) -> Tensor | None:
         if not channels:
             return None
         if len({tuple(value.shape[2:]) for value in channels}) > 1:
@@ -260,4 +261,4 @@ class Conditions(nn.Module):
                 f"state conditions on different grids {[tuple(v.shape[2:]) for v in channels]} "
                 "need `spatial` to be resized to"
             )
-        return torch.cat(channels, dim=1)
+        return torch.cat(channels, dim=1).expand(batch, *(-1,) * (channels[0].ndim - 1))

@@ -62,19 +62,21 @@ class TimeEmbedding(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def forward(self, t: Tensor, s: Tensor | None, batch: int) -> Tensor:
-        """(B, W) from t, s: () or (B,) noise levels in [0, 1]."""
+        """(B, W) from t, s: () or (B,) noise levels in [0, 1]; (1, W) where all rows share them."""
         with torch.autocast(t.device.type, enabled=False):
-            t = self._spread("t", t, batch)
+            t = self._checked("t", t, batch)
+            if self.two_times:
+                gap = torch.zeros_like(t) if s is None else t - self._checked("s", s, batch)
+                t = t.expand_as(gap)
             features = sinusoids(t, self.frequencies)
             if self.two_times:
-                gap = torch.zeros_like(t) if s is None else t - self._spread("s", s, batch)
                 features = torch.cat([features, sinusoids(gap, self.gaps)], dim=-1)
             return self.outer(nn.functional.silu(self.inner(features)))
 
-    def _spread(self, name: str, time: Tensor, batch: int) -> Tensor:
+    def _checked(self, name: str, time: Tensor, batch: int) -> Tensor:
         if tuple(time.shape) not in ((), (1,), (batch,)):
             raise ShapeError(f"{name} has shape {tuple(time.shape)}; a net takes () or ({batch},)")
-        return time.to(self.inner.weight.dtype).expand(batch)
+        return time.to(self.inner.weight.dtype).reshape(-1)
 
 
 def positions(

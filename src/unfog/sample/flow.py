@@ -24,6 +24,7 @@ from torch import Tensor
 from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine
 from unfog.sample.solvers.angles import time_at
+from unfog.sample.solvers.sphere import radius, velocity
 
 NEAREST = 1e-3
 """The angle at which data begins: the noise there has a thousandth of its deviation at the end."""
@@ -63,13 +64,8 @@ class Flow:
 
     def drift(self, w: Tensor, u: Tensor) -> Tensor:
         """dw/du, (B, *D)."""
-        return (u.cos().to(w.dtype) * w - self._trusted(w, u)) / u.sin().to(w.dtype)
-
-    def _trusted(self, w: Tensor, u: Tensor) -> Tensor:
         t = torch.tensor(time_at(self.path, float(u)), dtype=torch.float64)
-        size = (self.path.alpha(t).square() + self.path.sigma(t).square()).sqrt()
-        x_hat: Tensor = self.predict(w * size.to(w.dtype), t)
-        return x_hat
+        return velocity(w, self.predict(w * radius(self.path, t, w), t), float(u))
 
     def towards_noise(self, x: Tensor, steps: int, trace: Trace | None = None) -> Ends:
         """From data to the noise that it comes from."""

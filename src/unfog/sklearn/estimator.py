@@ -41,8 +41,8 @@ class Learning(BaseEstimator):
             return int(state)
         return int(check_random_state(state).randint(2**31 - 1))
 
-    def _learn(self, items: Items, form: Form) -> Trained:
-        """A model of all rows, given y where there is one. Takes part of no test split."""
+    def _learn(self, items: Items, form: Form, held: float = 0.0) -> Trained:
+        """A model of all rows but those held out, given y where there is one."""
         return fit(
             kinds["table"].give_back(items.data, items.origin),
             kind="table",
@@ -54,7 +54,7 @@ class Learning(BaseEstimator):
             reading={"types": items.origin["types"]},
             seed=self._seed(),
             device=self.device,
-            held=0.0,
+            held=held,
             quiet=True,
             show=False,
         )

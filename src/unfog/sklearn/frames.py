@@ -22,7 +22,9 @@ def is_frame(X: Any) -> bool:
     return hasattr(X, "columns") and type(X).__module__.split(".")[0] in ("pandas", "polars")
 
 
-def checked(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True) -> Any:
+def checked(
+    estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = True, least: int = 2
+) -> Any:
     """X (N, D), and y (N,) where one is given, checked as scikit-learn does; NaN is a missing cell.
 
     Frames stay frames, with their types.
@@ -30,8 +32,8 @@ def checked(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = T
     plain = isinstance(y, str)
     if is_frame(X):
         validate(estimator, X, y=None if plain else y, skip_check_array=True, reset=reset)
-        if _num_samples(X) < 2:
-            raise ValueError(f"found {_num_samples(X)} sample(s); a minimum of 2 is required")
+        if _num_samples(X) < least:
+            raise ValueError(f"found {_num_samples(X)} sample(s); a minimum of {least} is required")
     else:
         # no check of y here: it may hold words
         X = validate(
@@ -39,7 +41,7 @@ def checked(estimator: Any, X: Any, y: Any = "no_validation", *, reset: bool = T
             X,
             dtype=None,
             ensure_all_finite="allow-nan",
-            ensure_min_samples=2,
+            ensure_min_samples=least,
             reset=reset,
             **({} if plain or y is not None else {"y": y}),
         )
@@ -92,7 +94,9 @@ class Form:
         return _array(table.columns[self.target], self.dtype)
 
 
-def tabled(X: Any, y: np.ndarray | None, types: dict[str, Any]) -> tuple[Items, Form]:
+def tabled(
+    X: Any, y: np.ndarray | None, types: dict[str, Any], least: int = 2
+) -> tuple[Items, Form]:
     """X and y as one table, and the way back."""
     if is_frame(X):
         names = [str(name) for name in X.columns]
@@ -110,13 +114,13 @@ def tabled(X: Any, y: np.ndarray | None, types: dict[str, Any]) -> tuple[Items, 
         while target in names:
             target += "_"
         source = _beside(X, parts, target, y)
-    items = kinds["table"].read(source, types=types)
+    items = kinds["table"].read(source, types=types, least=least)
     if not is_frame(X):  # columns of an array are measured; running numbers in them are no keys
         roles = infer_roles(items.data, types)
         keys = [n for n, role in roles.items() if role.kind == "identifier" and n not in types]
         numbers = {n: "integer" for n in keys if items.data.columns[n].values.dtype.kind == "i"}
         if numbers:
-            items = kinds["table"].read(source, types={**types, **numbers})
+            items = kinds["table"].read(source, types={**types, **numbers}, least=least)
     return items, Form(names, target, items.origin, like, None if y is None else y.dtype)
 
 

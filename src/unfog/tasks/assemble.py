@@ -27,6 +27,7 @@ from unfog.sample.correctors import UNCHANGED, correctors
 from unfog.sample.reveal import Ancestral, reveals
 from unfog.sample.solvers import solvers
 from unfog.sample.solvers.dormand_prince import DormandPrince
+from unfog.sample.solvers.euler import Euler
 from unfog.tasks.choices import chosen
 from unfog.tasks.config import Config
 from unfog.train.loop import Objective
@@ -44,6 +45,13 @@ class Sampling:
     corrector: Any
     reveal: Any = field(default_factory=Ancestral)
     tol: float | None = None
+
+    @property
+    def jumps(self) -> bool:
+        """Whether a flow map's own jumps are what is to be trusted; else it is an ordinary model,
+        as every run that is no flow map is either way.
+        """
+        return isinstance(self.solver, Euler) and self.eta == 0 and self.tol is None
 
 
 def build_path(config: Config) -> Any:

@@ -39,6 +39,7 @@ from unfog.tasks.fill_asked import (
     of_rows,
     unmet_known,
 )
+from unfog.tasks.fill_chances import Tally
 from unfog.tasks.filled import Filled
 from unfog.tasks.met import Met
 from unfog.tasks.show import bar
@@ -61,6 +62,7 @@ def fill_table(
     unknown: str = "refuse",
     given: Mapping[str, Any] | None = None,
     candidates: int | None = None,
+    chances: bool = False,
     batch: int | None = None,
     show: bool | None = None,
 ) -> Filled:
@@ -78,6 +80,7 @@ def fill_table(
         given: what drawn cells are to be: values, one of several, ranges; see
             `unfog.kinds.asking.read`. Known cells stay, whatever is asked.
         candidates: tries per row where conditions need weights.
+        chances: keep the chance of every level of every hole, see `Filled.chances`.
         batch: rows at once; changes speed, not what is drawn.
     Raises: ArgumentError for a model of something else than tables; DataError for columns that are
         not the training table's, for their types, for unseen levels.
@@ -106,6 +109,9 @@ def fill_table(
         }
     )
     asked = asked_of_holes(model, given, len(table)) if given else None
+    if chances and asked is not None:
+        raise ArgumentError("chances are of holes of which nothing is asked; leave out given")
+    tally = Tally(model.net.path, len(rows)) if chances else None
     drawn: list[dict[str, np.ndarray]] = [{} for _ in range(draws)]
     first: Drawn | None = None
     if len(rows):
@@ -121,7 +127,7 @@ def fill_table(
             encoded, cond, place = first.holes, first.cond, np.arange(len(place))
         with bar(f"filling {len(rows)} rows", len(place) * how.steps, show=show) as line:
             states = _states(
-                model, encoded, cond, place, numbers, how, seed, batch or AT_ONCE, line
+                model, encoded, cond, place, numbers, how, seed, batch or AT_ONCE, line, tally
             )
         for number in range(draws):
             part = slice(number * len(rows), (number + 1) * len(rows))
@@ -131,7 +137,8 @@ def fill_table(
                 found = exactly(model, mine_asked, first.limits, found, mine, number)
             drawn[number] = found
     index = getattr(source, "index", None)
-    filled_in = Filled(known, holes, drawn, notes, _origin(model, items), index)
+    likely = {} if tally is None else tally.named(codec, mine, draws)
+    filled_in = Filled(known, holes, drawn, notes, _origin(model, items), index, likely=likely)
     if asked is None:
         return filled_in
     return dataclasses.replace(filled_in, met=_met(asked, filled_in, first, table, holes))
@@ -212,6 +219,7 @@ def _states(
     seed: int,
     size: int,
     line: Any,
+    tally: Tally | None,
 ) -> dict[str, Tensor]:
     """(draws · H, n) per field: draw after draw of all H rows.
 
@@ -235,8 +243,11 @@ def _states(
                 None if cond is None else of(cond),
                 SampleRng(seed, numbers[at : at + size].tolist()),
                 how,
+                tally,
             )
         )
+        if tally is not None:
+            tally.end(picked)
         line.to(min(at + size, len(place)) * how.steps)
     return each(lambda *pieces: torch.cat(pieces), *parts)
 
@@ -249,18 +260,21 @@ def _follow(
     cond: dict[str, Tensor] | None,
     rng: SampleRng,
     how: Sampling,
+    tally: Tally | None,
 ) -> dict[str, Tensor]:
     """One batch from noise to data, with what is known in every prediction."""
     net = model.net
     # a category that is known looks like one that is revealed, so every model may see it
     shown = keep if net.told else {name: value for name, value in keep.items() if name in last}
-    predict = clean(net.bind(cond, keep=keep), known, shown)
+    predict = clean(net.bind(cond, keep=keep, jumps=how.jumps), known, shown)
     predict = fill(never(predict, last), known, keep)
     x_t = net.path.prior(blank(model.config, len(rng.indices), model.device), rng=rng, cond=cond)
     grid = how.grid(net.path, how.steps)
     for step in sample(
         predict, net.path, how.solver, x_t, grid, eta=how.eta, rng=rng, corrector=how.corrector
     ):
+        if tally is not None:
+            tally.step(x_t, step.x, step.x_hat)
         x_t = step.x
     back = model.borders.space.back(x_t)
     return {name: value.cpu() for name, value in back.items()}

@@ -31,6 +31,7 @@ class Filled:
         notes: sentences about cells that were filled otherwise or stay empty.
         origin: how to give the user's type back.     index: of the frame that was given, if any.
         met: how far what was asked of the drawn cells is met, known cells counted too.
+        likely: column -> its levels and their chances, where these were asked for.
     """
 
     known: Table
@@ -40,6 +41,7 @@ class Filled:
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
     index: Any = field(repr=False, default=None)
     met: Met | None = None
+    likely: dict[str, tuple[np.ndarray, np.ndarray]] = field(repr=False, default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.drawn)
@@ -93,6 +95,20 @@ class Filled:
         rows = np.flatnonzero(self.holes[column])
         return rows, np.stack([one[column] for one in self.drawn])
 
+    def chances(self, column: str) -> tuple[np.ndarray, np.ndarray]:
+        """Levels (K,) of a column, and the chance (H, K) of each in every hole, in the order of
+        `values`: the mean over draws of what the hole was drawn from.
+
+        Raises: ArgumentError for columns without, and where `fill` was not asked for chances.
+        """
+        if column not in self.likely:
+            raise ArgumentError(
+                f"there are no chances of column {column!r}: fill(..., chances=True) keeps them, "
+                f"for holes in columns of levels; now there are those of: "
+                f"{', '.join(self.likely) or 'none'}"
+            )
+        return self.likely[column]
+
     def interval(self, level: float = 0.9) -> Any:
         """A frame with row, column, low, median and high of every hole in a column of numbers.
 
@@ -131,6 +147,21 @@ class Filled:
     def save(self, out: str | pathlib.Path, *, overwrite: bool = False) -> pathlib.Path:
         """Write `data` to .csv, .tsv or .parquet; known cells are spelt as they were read."""
         return kinds["table"].save(self._long(), out, origin=self.origin, overwrite=overwrite)
+
+    def save_chances(self, out: str | pathlib.Path, *, overwrite: bool = False) -> pathlib.Path:
+        """Write row, column, level and chance of every hole in a column of levels, like `save`."""
+        parts: dict[str, list[Any]] = {"row": [], "column": [], "level": [], "chance": []}
+        for name, (levels, chances) in self.likely.items():
+            rows = np.flatnonzero(self.holes[name])
+            parts["row"].append(np.repeat(rows, len(levels)))
+            parts["column"].append(np.full(chances.size, name, dtype=object))
+            parts["level"].append(np.tile(levels.astype(str).astype(object), len(rows)))
+            parts["chance"].append(chances.ravel().astype(np.float64))
+        if not self.likely:
+            raise ArgumentError("there are no chances: no hole is in a column of levels")
+        cells = {name: np.concatenate(values) for name, values in parts.items()}
+        table = Table({n: Cells(v, np.ones(len(v), dtype=bool)) for n, v in cells.items()})
+        return kinds["table"].save(table, out, overwrite=overwrite)
 
     def facts(self) -> dict[str, Any]:
         """What was done, JSON-able."""

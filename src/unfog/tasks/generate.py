@@ -28,6 +28,7 @@ from unfog.tasks.show import bar
 if TYPE_CHECKING:
     from unfog.tasks.met import Met
     from unfog.tasks.novelty import SampleNovelty
+    from unfog.tasks.pick import Pick
     from unfog.tasks.trained import Trained
 
 Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
@@ -81,6 +82,7 @@ class Samples:
         given: name -> N condition values as asked.     kind, origin: how to give the user's type
             back.     model: what drew them.
         met: how far the conditions are met, where there were more than values to be given.
+        pick: how they were drawn and the error to expect, where that was picked.
     """
 
     raw: Any
@@ -90,6 +92,7 @@ class Samples:
     origin: dict[str, Any] = field(repr=False, default_factory=dict)
     model: Any = field(default=None, repr=False, compare=False)
     met: Met | None = field(default=None, compare=False)
+    pick: Pick | None = field(default=None, compare=False)
 
     @property
     def satisfied(self) -> dict[str, float]:
@@ -175,8 +178,8 @@ def generate(
     given: dict[str, Any] | None = None,
     scale: float | None = None,
     steps: int | None = None,
-    solver: str | None = None,
-    grid: str | None = None,
+    solver: str | dict[str, Any] | None = None,
+    grid: str | dict[str, Any] | None = None,
     eta: float | None = None,
     corrector: str | None = None,
     reveal: str | None = None,
@@ -326,10 +329,9 @@ def _draw(
     ancestral = how.eta == 1 and how.solver.order == 1
     streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
     keep = None if held is None else held.keep
-    jumps = how.solver.order == 1 and how.eta == 0 and how.tol is None
-    predict = model.net.bind(cond, rng=streams[0], keep=keep, jumps=jumps)
+    predict = model.net.bind(cond, rng=streams[0], keep=keep, jumps=how.jumps)
     if cond is not None:
-        alone = model.net.bind(None, rng=streams[1], keep=keep, jumps=jumps)
+        alone = model.net.bind(None, rng=streams[1], keep=keep, jumps=how.jumps)
         predict = cfg(predict, alone, scale=scale)
     if held is not None:
         predict = holding(predict, model, held)

@@ -16,7 +16,7 @@ from unfog.guide.operators import Mask
 from unfog.maths.states import lead
 from unfog.model.spaces.identity import Identity
 from unfog.registry import unknown
-from unfog.tasks.generate import Samples, generate
+from unfog.tasks.generate import Bend, Samples, generate
 from unfog.tasks.measure import METHODS, measured
 
 if TYPE_CHECKING:
@@ -115,18 +115,27 @@ def _drawn(
             model, y, Mask(seen), noise=noise, method=method, count=count, steps=steps, **choices
         )
         return found.samples
+    corrector = "resample" if method == RESAMPLE else None
+    guide = replacing(model, encoded, seen, method)
+    return generate(model, count, steps=steps, corrector=corrector, guide=guide, **choices)
+
+
+def replacing(model: Trained, encoded: Tensor, seen: Tensor, method: str) -> Bend:
+    """A guide that puts the known entries into the state: (N, *state) values, and which are known.
+
+    Raises: ArgumentError where states are latents, which have no known entries.
+    """
     space = model.borders.space
     if not isinstance(space, Identity):
         raise ArgumentError(
             f"{method} puts known entries into the state, and this model's states are latents "
             f"({type(space).__name__.lower()}); use mmps or dps"
         )
-    state = space.into(encoded).to(model.device)
-    keep = seen.to(model.device)
+    state = space.into(encoded.to(model.device))
+    keep = seen.to(model.device).expand(state.shape)
 
     def guide(predict: Callable[..., Any], rows: range) -> Callable[..., Any]:
-        part = state[rows.start : rows.stop]
-        return fill(predict, part, keep.expand(part.shape))
+        part = slice(rows.start, rows.stop)
+        return fill(predict, state[part], keep[part])
 
-    corrector = "resample" if method == RESAMPLE else None
-    return generate(model, count, steps=steps, corrector=corrector, guide=guide, **choices)
+    return guide

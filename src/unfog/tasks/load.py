@@ -10,6 +10,7 @@ from unfog.tasks.assemble import device_of
 from unfog.tasks.rehearse import rehearse
 from unfog.tasks.runfolder import check, read_borders, read_config
 from unfog.tasks.trained import Trained
+from unfog.tasks.tuning import read as read_tunings
 
 
 def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
@@ -26,4 +27,6 @@ def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
     net = rehearse(folder, config, borders, weights)
     files.fill_module(net, weights, folder / "model.safetensors")
     splits = Splits.from_json(files.read_json(folder / "splits.json"))
-    return Trained(folder, config, net, borders, splits, device=device_of(device))
+    trained = Trained(folder, config, net, borders, splits, device=device_of(device))
+    trained.tunings = read_tunings(folder)
+    return trained

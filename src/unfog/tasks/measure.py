@@ -20,7 +20,7 @@ from unfog.maths.states import each, lead
 from unfog.registry import unknown
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import blank, build_sampling
-from unfog.tasks.generate import Samples, _decoded, generate
+from unfog.tasks.generate import Samples, generate, samples_of
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
@@ -221,9 +221,9 @@ def _particles(
             rng = SampleRng(seed, range(row * size, (row + 1) * size))
             mine = {k: v[row : row + 1].repeat_interleave(size, 0) for k, v in cond.items()}
             mine = {k: v.to(model.device) for k, v in mine.items()}
-            predict = model.net.bind(mine if asked else None)
+            predict = model.net.bind(mine if asked else None, jumps=False)
             if asked:
-                predict = cfg(predict, model.net.bind(None), scale=scale)
+                predict = cfg(predict, model.net.bind(None, jumps=False), scale=scale)
             one = _rows(measurement, range(row, row + 1))
             walk = _steer(predict, path, one, options)
             x_t = path.prior(blank(model.config, size, model.device), rng=rng, cond=mine)
@@ -234,12 +234,5 @@ def _particles(
             least.append(ess)
             line.to(row + 1)
     state = each(lambda *parts: torch.cat(parts), *states)
-    values = {n: list(v) for n, v in model.borders.given.decode(cond).items()}
-    samples = Samples(
-        raw=_decoded(model, state, 0, values),
-        state=state,
-        given=values,
-        kind=model.config.kind,
-        origin=model.config.data.origin,
-    )
+    samples = samples_of(model, state, cond, 0)
     return Explained(samples, misfit(measurement, state), torch.tensor(least))

@@ -42,6 +42,7 @@ from unfog.tasks.few import grant
 from unfog.tasks.flowmap import tell_both_times
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
+from unfog.tasks.schedule import fitted_to
 from unfog.tasks.start import Start, adopt, shared_space
 
 States = tuple[State, dict[str, Tensor]]
@@ -155,7 +156,8 @@ def prepare(
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
-    return Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    states = encoded(items, splits, borders)
+    return Prepared(fitted_to(config, states[0]), items, splits, borders, states)
 
 
 def _target(content: dict[str, Any]) -> Any:

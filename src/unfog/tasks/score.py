@@ -32,6 +32,7 @@ class Scores:
         reasons: N lists of sentences, one to three, the strangest column's first.
         strangest: (N) names of that column.
         detector: its name.     heldout: how many rows the p-values rest on.
+        usual: (heldout,) the scores of these.
         notes: what a reader must know, in sentences.
     """
 
@@ -43,6 +44,7 @@ class Scores:
     strangest: list[str]
     detector: str
     heldout: int
+    usual: np.ndarray = field(repr=False)
     notes: list[str] = field(default_factory=list)
 
     def __len__(self) -> int:
@@ -173,6 +175,7 @@ def score(
         [found[0][0] for found in why],
         name,
         len(held),
+        expected.numpy(),
         _notes(fresh, train, len(held)),
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import shutil
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from unfog.errors import ArgumentError
 from unfog.kinds.splits import Splits
 from unfog.model.model import Model
 from unfog.tasks.config import Config
-from unfog.tasks.generate import Samples, generate
+from unfog.tasks.generate import Samples
 from unfog.tasks.runfolder import Borders
+from unfog.tasks.tuning import Tuning
 
 if TYPE_CHECKING:
     from unfog.tasks.edit.edited import Edited
@@ -47,6 +49,9 @@ class Trained:
         self.items = items
         self.device = torch.device(device)
         self.keeper: Any = None  # holds a temporary folder as long as the model lives
+        self.tunings: list[Tuning] = []  # what `tune` stored in the folder for these weights
+        self.quick: list[Tuning] = []
+        self.costs: dict[int, tuple[float, float]] = {}
 
     def __repr__(self) -> str:
         c = self.config
@@ -56,9 +61,29 @@ class Trained:
 
     def sample(self, count: int = 16, **choices: Any) -> Samples:
         """Draw samples; see `unfog.tasks.generate.generate` for given, scale, steps, solver, eta,
-        seed, batch.
+        seed, batch, and `unfog.tasks.pick` for nfe, budget, tol and tuned solvers.
         """
-        return generate(self, count, **choices)
+        from unfog.tasks.pick import picked
+
+        return picked(self, count, choices)
+
+    def anytime(self, count: int = 16, **choices: Any) -> Iterator[Samples]:
+        """The same samples drawn better and better, until stopped; see `unfog.tasks.anytime`."""
+        from unfog.tasks.anytime import anytime
+
+        return anytime(self, count, **choices)
+
+    def tune(self, calls: Sequence[int] = range(3, 17), **choices: Any) -> Tuning:
+        """Fit solvers to the model for these numbers of calls; see `unfog.tasks.tune`."""
+        from unfog.tasks.tune import tune
+
+        return tune(self, calls, **choices)
+
+    def fit_schedule(self, measure: str = "prediction", **choices: Any) -> Any:
+        """Fit the times of sampling to the data; see `unfog.tasks.schedule`."""
+        from unfog.tasks.schedule import fit_schedule
+
+        return fit_schedule(self, measure, **choices)
 
     def fill(self, source: Any, **choices: Any) -> Any:
         """Draw the empty cells of a table; see `unfog.tasks.fill.fill_table` for draws, seed,

@@ -24,7 +24,7 @@ from unfog.judge.doctor.signs import (
     "wrong_objective", summary="target, weight or times ask for what sampling does not need."
 )
 def wrong_objective(facts: Facts) -> Reading | None:
-    """Share of the loss in one twentieth of the draws beyond 0.25; share of the sampling grid that
+    """Share of the loss in one twentieth of the draws beyond 0.16; share of the sampling grid that
     training does not visit beyond 0.15; signal to noise at t = 1 beyond 0.1.
     """
     aim = facts.aim
@@ -34,7 +34,7 @@ def wrong_objective(facts: Facts) -> Reading | None:
         [
             Reading(
                 aim.densest,
-                0.25,
+                0.16,
                 f"one twentieth of the training times, about t = {aim.at:.2f}, has "
                 f"{100 * aim.densest:.0f} % of the loss",
                 "target, weight and times do not fit each other: the rest is hardly learnt",
@@ -175,7 +175,9 @@ def condition_ignored(facts: Facts) -> Reading | None:
 
 @signs.add("under_fitting", summary="worse than simple denoisers, and still learning.")
 def under_fitting(facts: Facts) -> Reading | None:
-    """Mean error beside the better of a Gaussian and a kernel denoiser, where more updates help."""
+    """Median error over levels beside the better of a Gaussian and a kernel denoiser, where more
+    updates help.
+    """
     found, gain = misfit(facts), gain_of(facts)
     if found is None or kept_early(facts) or (found > MISFIT and gain <= GAIN):
         return None
@@ -191,8 +193,8 @@ def under_fitting(facts: Facts) -> Reading | None:
 
 @signs.add("net_too_small", summary="worse than simple denoisers, and done learning.")
 def net_too_small(facts: Facts) -> Reading | None:
-    """Mean error beside the better of a Gaussian and a kernel denoiser, where more updates don't
-    help.
+    """Median error over levels beside the better of a Gaussian and a kernel denoiser, where more
+    updates don't help.
     """
     found, gain = misfit(facts), gain_of(facts)
     if found is None or kept_early(facts) or (found > MISFIT and gain > GAIN):
@@ -225,7 +227,8 @@ def slow_convergence(facts: Facts) -> Reading | None:
 
 @signs.add("over_fitting", summary="training items are restored far better than held-out ones.")
 def over_fitting(facts: Facts) -> Reading | None:
-    """Held-out over training error, beside the same of a linear denoiser; the rise of the held-out
+    """Held-out over training error of the less noisy half of the levels, beside the same of a
+    linear denoiser; the rise of the held-out
     loss above its lowest; copying that the run's clock saw, in the samples of its weights, or early
     enough that the weights kept from before it restore badly.
     """
@@ -234,10 +237,13 @@ def over_fitting(facts: Facts) -> Reading | None:
     small = f" --set net.width={max(16, facts.width // 2)}" if facts.width else ""
     fix = f"--steps {max(1, facts.steps // 3)}{small}, or more data"
     if fit is not None and fit.held is not None:
-        gap = mean_of(fit.held) / max(mean_of(fit.train), 1e-9)
+        near = -(-len(fit.held) // 2)
+        gap = mean_of([h / max(t, 1e-9) for h, t in zip(fit.held[:near], fit.train[:near])])
         gap /= max(1.0, fit.linear_gap or 1.0)
-        evidence = f"held-out items have {gap:.2f} times the error of training items"
-        readings.append(Reading(gap, 1.45, evidence, cause, fix))
+        evidence = (
+            f"under little noise held-out items have {gap:.2f} times the error of training items"
+        )
+        readings.append(Reading(gap, 1.4, evidence, cause, fix))
     if len(facts.heldout) >= 4 and min(facts.heldout) > 0:
         rise = facts.heldout[-1] / min(facts.heldout)
         evidence = f"the held-out loss rose to {rise:.2f} times its lowest while training went on"
@@ -268,8 +274,8 @@ def copying(facts: Facts, cause: str) -> list[Reading]:
 
 @signs.add("guidance_too_strong", summary="guided samples leave the data, or collapse.")
 def guidance_too_strong(facts: Facts) -> Reading | None:
-    """|log| of the spread of samples of one condition over that at scale 1 beyond log 1.6; or their
-    share outside the data's range beyond that at scale 1 by 0.04.
+    """|log| of the spread of samples of one condition over that at scale 1 beyond log 1.38; or
+    their share outside the data's range beyond that at scale 1 by 0.04.
     """
     drawn = facts.drawn
     if drawn is None or not facts.conditions or drawn.scale <= 1:
@@ -285,7 +291,7 @@ def guidance_too_strong(facts: Facts) -> Reading | None:
     fix = "--scale 1 when sampling, up to 1.5; or fit with --set scale=1"
     return worst(
         [
-            Reading(abs(math.log(ratio)), math.log(1.6), evidence, cause, fix),
+            Reading(abs(math.log(ratio)), math.log(1.38), evidence, cause, fix),
             Reading(more, 0.04, evidence, cause, fix),
         ]
     )

@@ -55,7 +55,7 @@ def read(
         name = str(path)
         origin["type"] = path.suffix.lower().removeprefix(".")
         if origin["type"] == "npz":
-            origin["key"], array, columns = read_npz(path, key)
+            origin["key"], array, columns = read_npz(path, key, given)
         elif origin["type"] == "npy":
             array = read_npy(path)
         else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +91,8 @@ def read(
             raise ArgumentError(f"part={part!r} needs a folder or zip with folders of that name")
         if table is not None:
             raise ArgumentError(f"metadata={table!r} needs a folder or zip with named files")
-        items = _from_arrays(source if path is None else path, key, layout, wanted, resize)
+        source = source if path is None else path
+        items = _from_arrays(source, key, given, layout, wanted, resize)
     if len(items) < 2:
         raise DataError(f"{_named(source)}: only {len(items)} image; give at least two")
     return with_given(items, given)
@@ -249,7 +250,12 @@ def _mode(form: Form) -> str:
 
 
 def _from_arrays(
-    source: Any, key: str | None, layout: str | None, wanted: tuple[int, int] | None, resize: str
+    source: Any,
+    key: str | None,
+    given: Iterable[str] | None,
+    layout: str | None,
+    wanted: tuple[int, int] | None,
+    resize: str,
 ) -> Items:
     notes: list[str] = []
     columns: dict[str, Any] = {}
@@ -257,7 +263,7 @@ def _from_arrays(
     if isinstance(source, Path):
         origin["type"] = source.suffix.lower().removeprefix(".")
         if origin["type"] == "npz":
-            origin["key"], array, columns = read_npz(source, key)
+            origin["key"], array, columns = read_npz(source, key, given)
         elif origin["type"] == "npy":
             array = read_npy(source)
         else:

@@ -104,6 +104,19 @@ class Levels:
         values[~present] = self._filler()
         return Cells(_typed(values, self.dtype), present)
 
+    def spread(self, chances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Chances (B, size) of the codes → all levels (K,) in the column's type, rare ones too, and
+        their chances (B, K); what "missing" has is left out.
+        """
+        values, shares = list(self.values), [chances[:, : len(self.values)]]
+        if self.rare:
+            counts = np.array(list(self.rare.values()))
+            values += list(self.rare)
+            shares.append(chances[:, len(self.values), None] * (counts / counts.sum()))
+        named = np.empty(len(values), dtype=object)
+        named[:] = values
+        return _typed(named, self.dtype), np.concatenate(shares, 1)
+
     def to_json(self) -> dict[str, Any]:
         """All of it."""
         return {

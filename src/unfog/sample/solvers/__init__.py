@@ -42,5 +42,6 @@ from unfog.sample.solvers import (  # noqa: E402, F401  (they enter the registry
     multistep_sde,
     rk4,
     threestep,
+    tuned,
     unipc,
 )

@@ -10,10 +10,9 @@ import numpy as np
 from torch import Tensor
 
 from unfog.errors import ArgumentError, UnknownName
-from unfog.guide import Measurement, fill
+from unfog.guide import Measurement
 from unfog.guide.operators import Mask
 from unfog.maths.states import lead
-from unfog.model.spaces.identity import Identity
 from unfog.registry import unknown
 from unfog.tasks.edit.conditions import conditions
 from unfog.tasks.edit.edited import Edited, named
@@ -21,7 +20,7 @@ from unfog.tasks.edit.fitted import Fitted, fitted
 from unfog.tasks.edit.keeps import keep_of
 from unfog.tasks.edit.sources import Source
 from unfog.tasks.generate import Bend, generate
-from unfog.tasks.inpaint import REPLACE, RESAMPLE
+from unfog.tasks.inpaint import REPLACE, RESAMPLE, replacing
 from unfog.tasks.measure import METHODS
 
 if TYPE_CHECKING:
@@ -202,26 +201,16 @@ def _guide(model: Trained, encoded: Tensor, seen: Tensor, method: str, noise: fl
     """Towards the known entries: rows of (N, *state) values and masks, one per sample."""
     if method not in (*METHODS, REPLACE, RESAMPLE):
         raise UnknownName(unknown("method", method, [*METHODS, REPLACE, RESAMPLE]))
-    space = model.borders.space
     if method in (REPLACE, RESAMPLE):
-        if not isinstance(space, Identity):
-            raise ArgumentError(
-                f"{method} puts known entries into the state, and this model's states are latents "
-                f"({type(space).__name__.lower()}); use mmps or dps"
-            )
-        state, keep = space.into(encoded.to(model.device)), seen.to(model.device)
-
-        def held(predict: Callable[..., Any], rows: range) -> Callable[..., Any]:
-            part = slice(rows.start, rows.stop)
-            return fill(predict, state[part], keep[part])
-
-        return held
+        return replacing(model, encoded, seen, method)
 
     def measured(predict: Callable[..., Any], rows: range) -> Callable[..., Any]:
         part = slice(rows.start, rows.stop)
         known = seen[part].to(model.device)
         y = encoded[part].to(model.device) * known
-        judged = Measurement(y, Mask(known), noise, space.back, model.config.sigma_data)
+        judged = Measurement(
+            y, Mask(known), noise, model.borders.space.back, model.config.sigma_data
+        )
         guided: Callable[..., Any] = METHODS[method](predict, model.net.path, judged)
         return guided
 

@@ -1,0 +1,164 @@
+"""Verbs for samples in few calls: tune, schedule; and what --anytime does."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from unfog.cli.app import Flag, Json, Many, app
+from unfog.errors import ArgumentError
+
+
+@app.command
+def tune(
+    run: Path,
+    /,
+    *,
+    calls: str = "3..16",
+    given: Many = None,
+    scale: float | None = None,
+    trajectories: int | None = None,
+    budget: str = "3m",
+    device: str = "auto",
+    json: Json = False,
+) -> dict[str, Any] | None:
+    """Fit solvers to a finished run, one for each number of calls, and measure what each misses.
+
+    Needs no data. `unfog sample --steps 6` (or --nfe, --budget, --tol) then uses them.
+
+    Example: unfog tune runs/photos --calls 3..8
+
+    Parameters
+    ----------
+    run
+        A run folder.
+    calls
+        Numbers of calls: 3..16, or 4,6,8.
+    given
+        Tune for samples with conditions: label=* for all classes in turn. Left out: without.
+    scale
+        Guidance of these samples.
+    trajectories
+        Of the model, that solvers are fitted to, half as many others choose; 64 or more where left
+            out.
+    budget
+        Time for the fitting.
+    device
+        auto, cpu, cuda, mps.
+    json
+        One JSON object on standard output.
+    """
+    from unfog.cli.asking import conditions
+    from unfog.tasks.load import load
+    from unfog.tasks.pick import duration
+    from unfog.tasks.tune import enough
+    from unfog.tasks.tune import tune as fit
+
+    model = load(run, device=device)
+    trajectories = enough(model) if trajectories is None else trajectories
+    number = trajectories + trajectories // 2
+    found = fit(
+        model,
+        counts(calls),
+        given=conditions(model, given or [], number),
+        scale=scale,
+        trajectories=trajectories,
+        budget=duration(budget),
+    )
+    if json:
+        return {"run": str(run), **found.model_dump(mode="json", exclude={"solvers"})}
+    from unfog.tasks.tune import table
+
+    print(table(found))
+    return None
+
+
+def counts(text: str) -> list[int]:
+    """3..16 or 4,6,8 as numbers."""
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            low, dots, high = part.partition("..")
+            found += range(int(low), int(high) + 1) if dots else [int(low)]
+    except ValueError:
+        found = []
+    if not found:
+        raise ArgumentError(f"--calls takes numbers such as 3..16 or 4,6,8; got {text!r}")
+    return found
+
+
+def improving(
+    model: Any,
+    out: Path,
+    count: int,
+    choices: dict[str, Any],
+    overwrite: bool,
+    json: bool,
+    other: Any,
+) -> dict[str, Any] | None:
+    """Write better and better samples to `out` until they settle or the user stops."""
+    if other:
+        raise ArgumentError("--anytime replaces whole answers: leave out --shard and --novelty")
+    facts: dict[str, Any] = {}
+    why = "settled"
+    try:
+        for samples in model.anytime(count, **choices):
+            where = samples.save(out, overwrite=overwrite or bool(facts))
+            facts = {"out": str(where), "count": count, "seed": choices["seed"]}
+            facts |= samples.pick.facts()
+            print(f"{where}: {samples.pick}", file=sys.stderr)
+    except KeyboardInterrupt:
+        if not facts:
+            raise
+        why = "stopped"
+    if json:
+        return {**facts, "ended": why}
+    print(f"{why}: {count} samples with {facts['calls']} calls in {facts['out']}", file=sys.stderr)
+    return None
+
+
+@app.command
+def schedule(
+    run: Path,
+    /,
+    *,
+    measure: str = "prediction",
+    steps: int | None = None,
+    seed: int = 0,
+    dry_run: Flag = False,
+    device: str = "auto",
+    json: Json = False,
+) -> dict[str, Any] | None:
+    """Fit the times of a run's sampling, so that every step adds about the same error.
+
+    Before training, --set times=fitted --set grid=fitted of `unfog fit` does so for both.
+
+    Example: unfog schedule runs/photos
+
+    Parameters
+    ----------
+    run
+        A run folder; its config.json gets the grid `fitted`.
+    measure
+        prediction (of the net, needs no data), posterior (of the data) or loss (of the net on
+            the data).
+    steps
+        Sampling steps to fit for; the run's own where left out. Others cut the same curve.
+    seed
+        Seed of the trajectories.
+    dry_run
+        Measure and say, and leave the run as it is.
+    device
+        auto, cpu, cuda, mps.
+    json
+        One JSON object on standard output.
+    """
+    from unfog.tasks.load import load
+
+    model = load(run, device=device)
+    found = model.fit_schedule(measure, steps=steps, seed=seed, write=not dry_run)
+    if json:
+        return {"run": str(run), **found.to_json()}
+    print(f"{run}: {found}", file=sys.stderr)
+    return None
