@@ -28,6 +28,7 @@ from unfog.sample.reveal import Ancestral, reveals
 from unfog.sample.solvers import solvers
 from unfog.sample.solvers.dormand_prince import DormandPrince
 from unfog.sample.solvers.euler import Euler
+from unfog.sample.solvers.tuned import Tuned
 from unfog.tasks.choices import chosen
 from unfog.tasks.config import Config
 from unfog.train.loop import Objective
@@ -49,9 +50,10 @@ class Sampling:
     @property
     def jumps(self) -> bool:
         """Whether a flow map's own jumps are what is to be trusted; else it is an ordinary model,
-        as every run that is no flow map is either way.
+        as every run that is no flow map is either way. A solver that was tuned to a flow map was
+        tuned to its jumps.
         """
-        return isinstance(self.solver, Euler) and self.eta == 0 and self.tol is None
+        return isinstance(self.solver, Euler | Tuned) and self.eta == 0 and self.tol is None
 
 
 def build_path(config: Config) -> Any:

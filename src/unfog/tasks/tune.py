@@ -158,9 +158,9 @@ def _reference(
 ) -> Reference:
     """Trajectories of the model on a fine grid."""
     mine = None if cond is None else {n: v[rows.start : rows.stop] for n, v in cond.items()}
-    predict = model.net.bind(mine, jumps=False)
+    predict = model.net.bind(mine)
     if mine is not None:
-        predict = cfg(predict, model.net.bind(None, jumps=False), scale=scale)
+        predict = cfg(predict, model.net.bind(None), scale=scale)
     how = build_sampling(model.config, **fine(model), eta=0.0, corrector="none")
     path, rng = model.net.path, SampleRng(seed, rows)
     cut = how.grid(path, how.steps)
