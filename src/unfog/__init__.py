@@ -16,6 +16,7 @@ from unfog.errors import UnfogError
 from unfog.version import __version__
 
 if TYPE_CHECKING:
+    from unfog.tasks.distill import distill
     from unfog.tasks.evaluate import evaluate
     from unfog.tasks.filled import Filled
     from unfog.tasks.fit import fit
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "fit": "unfog.tasks.fit",
     "load": "unfog.tasks.load",
+    "distill": "unfog.tasks.distill",
     "evaluate": "unfog.tasks.evaluate",
     "inspect": "unfog.tasks.inspect",
     "report": "unfog.tasks.report",
@@ -44,6 +46,7 @@ __all__ = [
     "Trained",
     "UnfogError",
     "__version__",
+    "distill",
     "evaluate",
     "fit",
     "inspect",

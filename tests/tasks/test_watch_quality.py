@@ -63,9 +63,9 @@ def test_tensorboard_holds_scalars_losses_per_level_histograms_and_pictures(run)
 
 
 def test_looking_again_gives_the_same_figure_and_leaves_the_model_alone(run, tmp_path):
-    from unfog.tasks.fit import _again
+    from unfog.tasks.fit import again
 
-    prepared = _again(run.folder, rings())
+    prepared = again(run.folder, rings())
     how = Looking(count=4, items=16, samples=30, every=2, share=0.0)
     run.net.precision = "bfloat16"
     before = {n: v.clone() for n, v in run.net.state_dict().items()}

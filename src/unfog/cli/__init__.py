@@ -36,6 +36,7 @@ def run(arguments: list[str]) -> int:
     from unfog.cli import (  # noqa: F401  (they enter their verbs)
         augmenting,
         averaging,
+        distilling,
         doctoring,
         editing,
         filling,

@@ -15,6 +15,7 @@ REGISTRIES = {
     "times": "unfog.maths.times",
     "weights": "unfog.maths.weights",
     "grids": "unfog.maths.grids",
+    "flowmaps": "unfog.maths.flowmaps",
     "couplings": "unfog.maths.couplings",
     "nets": "unfog.nets",
     "spaces": "unfog.model.spaces",

@@ -38,6 +38,12 @@ class Categories:
         weight = path.weight(noised.t.clamp_min(self.floor))
         return weight.reshape(-1, 1).to(y.dtype) * lost * noised.z
 
+    def error_towards(self, path: Masking, y: Tensor, wanted: Tensor, noised: Noised) -> Tensor:
+        """The same against probabilities (B, N, K) in the place of data, (B, N)."""
+        logits = torch.log(path.answer(y).clamp_min(torch.finfo(y.dtype).tiny))
+        weight = path.weight(noised.t.clamp_min(self.floor))
+        return weight.reshape(-1, 1).to(y.dtype) * -(wanted * logits).sum(-1) * noised.z
+
     def decode(self, path: Masking, y: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
         """x_hat: probabilities (B, N, K)."""
         return path.answer(y)

@@ -123,7 +123,14 @@ class Model(nn.Module):
         t = as_time(t)
         return self.target.decode(self.path, self.answer(x_t, t, cond, s, keep), x_t, t)
 
-    def bind(self, cond: Cond, *, rng: Rng | None = None, keep: State | None = None) -> Predictor:
+    def bind(
+        self,
+        cond: Cond,
+        *,
+        rng: Rng | None = None,
+        keep: State | None = None,
+        jumps: bool = True,
+    ) -> Predictor:
         """A plain predictor (x_t, t, s=None) -> x_hat under this condition; None is the null
         condition.
 
@@ -131,12 +138,14 @@ class Model(nn.Module):
             rng: for ancestral moves (eta 1). Where the target learns a variance, x_hat is then a
                 draw that gives the move from t to s this variance; every other target ignores it.
             keep: which entries are known, see `answer`; `guide.clean` puts them into the state.
+            jumps: let a flow map answer for the jump to s; without, it is an ordinary model, which
+                solvers of more than one prediction a step need.
         """
         draw = None if rng is None else getattr(self.target, "draw", None)
 
         def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
             if draw is None or s is None:
-                return self.predict(x_t, t, cond, s, keep)
+                return self.predict(x_t, t, cond, s if jumps else None, keep)
             t, s = ordered(t, s)
             return draw(self.path, self.answer(x_t, t, cond, s, keep), x_t, t, s, rng=rng)
 

@@ -32,19 +32,26 @@ class TimeEmbedding(nn.Module):
     Args:
         width: W of the result.    two_times: embed s as well.
         features: sinusoids per time, even.
-        top: highest frequency, radians per unit of t. Moderate on purpose: the derivative of the
-            net in t, which flow maps need, grows with it.
+        top, top_gap: highest frequencies, radians per unit of t, and of t - s. Moderate on purpose:
+            the derivative of the net in both, which flow maps need, grows with them.
     """
 
     frequencies: Tensor
+    gaps: Tensor
 
     def __init__(
-        self, width: int, two_times: bool = False, features: int = 64, top: float = 128.0
+        self,
+        width: int,
+        two_times: bool = False,
+        features: int = 64,
+        top: float = 128.0,
+        top_gap: float = 8.0,
     ) -> None:
         super().__init__()
         self.two_times = two_times
-        frequencies = torch.logspace(0, math.log10(top), features // 2)
-        self.register_buffer("frequencies", frequencies, persistent=False)
+        for name, highest in (("frequencies", top), ("gaps", top_gap)):
+            row = torch.logspace(0, math.log10(highest), features // 2)
+            self.register_buffer(name, row, persistent=False)
         self.inner = nn.Linear(features * (2 if two_times else 1), width)
         self.outer = nn.Linear(width, width)
 
@@ -63,7 +70,7 @@ class TimeEmbedding(nn.Module):
                 t = t.expand_as(gap)
             features = sinusoids(t, self.frequencies)
             if self.two_times:
-                features = torch.cat([features, sinusoids(gap, self.frequencies)], dim=-1)
+                features = torch.cat([features, sinusoids(gap, self.gaps)], dim=-1)
             return self.outer(nn.functional.silu(self.inner(features)))
 
     def _checked(self, name: str, time: Tensor, batch: int) -> Tensor:

@@ -11,8 +11,10 @@ import torch
 from unfog.errors import ArgumentError
 from unfog.maths.couplings import Independent, couplings
 from unfog.maths.discrete import Masking
+from unfog.maths.flowmaps import FlowMap, flowmaps
 from unfog.maths.grids import grids
 from unfog.maths.heads import Categories, Joint
+from unfog.maths.jumps import flows
 from unfog.maths.paths import paths
 from unfog.maths.product import Product
 from unfog.maths.states import State
@@ -25,6 +27,8 @@ from unfog.sample.correctors import UNCHANGED, correctors
 from unfog.sample.reveal import Ancestral, reveals
 from unfog.sample.solvers import solvers
 from unfog.sample.solvers.dormand_prince import DormandPrince
+from unfog.sample.solvers.euler import Euler
+from unfog.sample.solvers.tuned import Tuned
 from unfog.tasks.choices import chosen
 from unfog.tasks.config import Config
 from unfog.train.loop import Objective
@@ -42,6 +46,14 @@ class Sampling:
     corrector: Any
     reveal: Any = field(default_factory=Ancestral)
     tol: float | None = None
+
+    @property
+    def jumps(self) -> bool:
+        """Whether a flow map's own jumps are what is to be trusted; else it is an ordinary model,
+        as every run that is no flow map is either way. A solver that was tuned to a flow map was
+        tuned to its jumps.
+        """
+        return isinstance(self.solver, Euler | Tuned) and self.eta == 0 and self.tol is None
 
 
 def build_path(config: Config) -> Any:
@@ -125,7 +137,35 @@ def build_objective(config: Config) -> Objective:
         weight=weights.build(config.weight),
         coupling=None if isinstance(coupling, Independent) else coupling,
         dropout=config.train.dropout,
+        flowmap=None if config.flowmap is None else _flowmap(config),
     )
+
+
+def _flowmap(config: Config) -> FlowMap:
+    """Raises ArgumentError where states, net or target can't be those of a flow map."""
+    content = {"name": None} if config.flowmap is None else config.flowmap
+    found: FlowMap = flowmaps.build(content)
+    target = targets.build(config.target)
+    if not flows(build_path(config)):
+        raise ArgumentError(
+            "a flow map moves numbers, and this data has categories only, which are revealed and "
+            "do not flow: take recipe flow, and more --steps or another --reveal when sampling"
+        )
+    if not config.net.get("two_times", False):
+        raise ArgumentError(
+            "a flow map needs a net that is told two times; leave net.two_times out, or take "
+            "recipe flow"
+        )
+    if target.parts > 1:
+        raise ArgumentError(
+            f"a flow map answers where its flow leads and learns no variance; target "
+            f"{config.target['name']!r} has one: take velocity or v"
+        )
+    if config.net.get("dropout", 0):
+        raise ArgumentError("flow maps are trained without dropout of units; set net.dropout=0")
+    if config.train.shard == "fsdp":
+        raise ArgumentError("flow maps need whole weights in every process; use train.shard=ddp")
+    return found
 
 
 def build_schedule(config: Config) -> Any:

@@ -105,6 +105,9 @@ class Config(Part):
             "category", "sizes": [k, ...]}.
         start: where the weights began, if another run's: its folder, the SHA-256 of its manifest,
             its data, how many tensors were taken and which are new.
+        flowmap: the objective that connects two times; None = an ordinary model.
+        teacher: whose flow a flow map learns, if a run's: its folder, the SHA-256 of its manifest,
+            and the guidance scale that is learnt with it.
     """
 
     format: int = FORMAT
@@ -133,6 +136,8 @@ class Config(Part):
     fields: dict[str, dict[str, Any]] = {}
     train: TrainConfig
     reflow: ReflowConfig | None = None
+    flowmap: dict[str, Any] | None = None
+    teacher: dict[str, Any] = {}
     data: DataConfig
     start: dict[str, Any] = {}
     versions: dict[str, str] = {}

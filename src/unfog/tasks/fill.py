@@ -266,7 +266,7 @@ def _follow(
     net = model.net
     # a category that is known looks like one that is revealed, so every model may see it
     shown = keep if net.told else {name: value for name, value in keep.items() if name in last}
-    predict = clean(net.bind(cond, keep=keep), known, shown)
+    predict = clean(net.bind(cond, keep=keep, jumps=how.jumps), known, shown)
     predict = fill(never(predict, last), known, keep)
     x_t = net.path.prior(blank(model.config, len(rng.indices), model.device), rng=rng, cond=cond)
     grid = how.grid(net.path, how.steps)

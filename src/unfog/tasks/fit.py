@@ -105,7 +105,7 @@ def fit(
     if dry_run:
         folder = pathlib.Path()
     elif out is None:
-        folder, keeper = _temporary(world)
+        folder, keeper = temporary(world)
     else:
         folder = pathlib.Path(out)
     if not dry_run:
@@ -115,7 +115,7 @@ def fit(
     if resume:
         free = {key: value for key, value in (settings or {}).items() if key in FREE}
         settings = {key: value for key, value in (settings or {}).items() if key not in FREE}
-        prepared = _again(folder, source)
+        prepared = again(folder, source)
         _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
         prepared = prepared.with_config(resolved(override(prepared.config.to_json(), free)))
         note(f"resuming {folder}", quiet=quiet)
@@ -156,19 +156,34 @@ def fit(
             prepared = started(prepared, other)
         for text in [*prepared.items.notes, *prepared.config.reasons[1:]]:
             note(f"note: {text}", quiet=quiet)
-        _read_alike(prepared, world)
-        at("fit.plan")
-        prepared = _as_chief(plan(prepared, used, wishes), world)
+        prepared = founded(prepared, folder, used, wishes, overwrite=overwrite, quiet=quiet)
         planned = time.monotonic()
-        facts = prepared.config.plan
-        show_plan(facts, quiet=quiet)
         if dry_run:
-            return facts
-        world.lead(lambda: _founded(folder, prepared, overwrite))
+            return prepared.config.plan
     follow = learn if prepared.config.reflow is None else reflow
     trained = follow(folder, prepared, used, resume=resume, show=show, quiet=quiet, begun=planned)
     trained.keeper = keeper
     return trained
+
+
+def founded(
+    prepared: Prepared,
+    folder: pathlib.Path,
+    used: Any,
+    wishes: Wishes,
+    *,
+    overwrite: bool,
+    quiet: bool,
+) -> Prepared:
+    """Planned, shown, and its run folder begun; of a dry run the plan is all."""
+    world = here()
+    _read_alike(prepared, world)
+    at("fit.plan")
+    prepared = _as_chief(plan(prepared, used, wishes), world)
+    show_plan(prepared.config.plan, quiet=quiet)
+    if not wishes.dry:
+        world.lead(lambda: _founded(folder, prepared, overwrite))
+    return prepared
 
 
 def started(prepared: Prepared, start: Start) -> Prepared:
@@ -184,7 +199,7 @@ def started(prepared: Prepared, start: Start) -> Prepared:
     return replace(prepared, config=config, start=found.weights)
 
 
-def _temporary(world: World) -> tuple[pathlib.Path, Any]:
+def temporary(world: World) -> tuple[pathlib.Path, Any]:
     """One folder for all processes; the chief's model keeps it."""
     keeper = tempfile.TemporaryDirectory(prefix="unfog-") if world.chief else None
     return pathlib.Path(world.say(keeper.name if keeper else None)), keeper
@@ -215,7 +230,7 @@ def _as_chief(prepared: Prepared, world: World) -> Prepared:
     return prepared.with_config(Config.model_validate(world.say(prepared.config.to_json())))
 
 
-def _again(folder: pathlib.Path, source: Any) -> Prepared:
+def again(folder: pathlib.Path, source: Any) -> Prepared:
     """The preparation of a run on disk, with its data read once more and checked to be the same."""
     config = runfolder.read_config(folder)
     runfolder.check_borders(folder)

@@ -329,9 +329,10 @@ def _draw(
     ancestral = how.eta == 1 and how.solver.order == 1
     streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
     keep = None if held is None else held.keep
-    predict = model.net.bind(cond, rng=streams[0], keep=keep)
+    predict = model.net.bind(cond, rng=streams[0], keep=keep, jumps=how.jumps)
     if cond is not None:
-        predict = cfg(predict, model.net.bind(None, rng=streams[1], keep=keep), scale=scale)
+        alone = model.net.bind(None, rng=streams[1], keep=keep, jumps=how.jumps)
+        predict = cfg(predict, alone, scale=scale)
     if held is not None:
         predict = holding(predict, model, held)
     if guide is not None:

@@ -18,7 +18,7 @@ from unfog.maths.states import State, each, lead
 from unfog.model import files
 from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
-from unfog.tasks.assemble import build_model, build_objective, build_schedule
+from unfog.tasks.assemble import build_model, build_schedule
 from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
 from unfog.tasks.course import Course, follow, signals
@@ -27,6 +27,7 @@ from unfog.tasks.looks import Looks, Seen, Sight, watchers_of
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import bar, note
 from unfog.tasks.snapshots import Snapshots
+from unfog.tasks.teach import learning
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
@@ -135,7 +136,7 @@ def learn(
     optimiser = adamw(
         model, lr=config.train.lr, betas=config.train.betas, weight_decay=config.train.weight_decay
     )
-    objective = build_objective(config)
+    objective = learning(config, device)
     memory = importance(objective.times)
     rescue = Rescue(model, ema, optimiser, memory)
     course = Course(Horizon(config.train.steps), micro=config.train.micro)

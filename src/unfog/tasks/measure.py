@@ -221,9 +221,9 @@ def _particles(
             rng = SampleRng(seed, range(row * size, (row + 1) * size))
             mine = {k: v[row : row + 1].repeat_interleave(size, 0) for k, v in cond.items()}
             mine = {k: v.to(model.device) for k, v in mine.items()}
-            predict = model.net.bind(mine if asked else None)
+            predict = model.net.bind(mine if asked else None, jumps=False)
             if asked:
-                predict = cfg(predict, model.net.bind(None), scale=scale)
+                predict = cfg(predict, model.net.bind(None, jumps=False), scale=scale)
             one = _rows(measurement, range(row, row + 1))
             walk = _steer(predict, path, one, options)
             x_t = path.prior(blank(model.config, size, model.device), rng=rng, cond=mine)

@@ -19,6 +19,7 @@ from unfog.tasks.looking import PICTURE, Looking, looking
 from unfog.tasks.planrows import rows, warnings
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
+from unfog.tasks.teach import learning
 from unfog.train import memory
 from unfog.train.batches import Batches
 from unfog.train.dist import here, threads
@@ -131,7 +132,7 @@ class Trials:
         cost = self.known[key] = measure(
             build_model(config).to(self.device),
             _share(batches_of(self.prepared.with_config(config))),
-            build_objective(config),
+            learning(config, self.device),
             precision=precision,
             threads=threads,
             budget=self.seconds,
@@ -179,7 +180,7 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
 def _precision(config: Config, wishes: Wishes) -> str:
     """What is left to try: a few numbers matter to more than three digits each."""
     fine = not config.fields and entries(config) < FINE
-    few = fine or wishes.steps is not None
+    few = fine or wishes.steps is not None or config.flowmap is not None
     return "float32" if wishes.precision == "auto" and few else wishes.precision
 
 

@@ -39,6 +39,7 @@ from unfog.tasks.assemble import (
 from unfog.tasks.changes import augment_spec, augmented, crop_spec
 from unfog.tasks.config import Config, TrainConfig, override, resolved
 from unfog.tasks.few import grant
+from unfog.tasks.flowmap import tell_both_times
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.schedule import fitted_to
@@ -143,6 +144,7 @@ def prepare(
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     _close_rings(content, codec, space)
     _tell_known(content, settings, offered)
+    tell_both_times(content, settings)
     described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
     target = _target(content)
     if target.parts > 1:
@@ -208,7 +210,10 @@ def resolve(
         "seed": seed,
         "device": device,
         **chosen,
-        "sampling_steps": max(chosen["sampling_steps"], offered.get("sampling_steps", 1)),
+        "sampling_steps": max(
+            chosen["sampling_steps"],
+            1 if chosen["flowmap"] else offered.get("sampling_steps", 1),
+        ),
         "scale": offered["scale"] if given else 1.0,
         "sigma_data": 1.0,
         "shape": [],

@@ -19,6 +19,7 @@ class Recipe:
         train: settings of the training that the recipe changes, such as {"lr": 1e-3}.
         wishes: dotted settings that are taken where kind, net and space have them; see `grant`.
         reflow: shares of a run that straightens its own paths, see `unfog.tasks.reflow`.
+        flowmap: the objective that connects two times; the net is then told both.
     """
 
     path: dict[str, Any]
@@ -36,6 +37,7 @@ class Recipe:
     train: dict[str, Any] = field(default_factory=dict)
     wishes: dict[str, Any] = field(default_factory=dict)
     reflow: dict[str, Any] | None = None
+    flowmap: dict[str, Any] | None = None
 
     def over(self, offered: dict[str, Any]) -> dict[str, Any]:
         """The recipe's choices, with the kind's where it has none.
@@ -231,5 +233,24 @@ recipes.add(
             "train.augmentations": ["mirror", "brightness", "contrast"],
             "net.dropout": 0.1,
         },
+    )
+)
+recipes.add(
+    "flowmap",
+    aliases=("flow_map", "few_steps"),
+    reference="Boffi et al. 2025, How to Build a Consistency Model; see `unfog flowmaps`",
+    summary="a flow that learns to jump from any time to any other, from its own short jumps; 4 "
+    "calls",
+)(
+    Recipe(
+        path={"name": "linear"},
+        target={"name": "velocity"},
+        times={"name": "angle"},
+        grid={"name": "angle"},
+        solver={"name": "euler"},
+        sampling_steps=4,
+        weight={"name": "unit"},
+        schedule={"name": "cosine"},
+        flowmap={"name": "progressive"},
     )
 )

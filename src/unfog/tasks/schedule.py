@@ -162,7 +162,7 @@ def _course(model: Trained, measure: str, states: State | None, rng: SampleRng) 
     how = build_sampling(config, solver="threestep", grid="angle", steps=FINE)
     z = path.prior(blank(config, len(rng.indices), model.device), rng=rng)
     cut = how.grid(path, FINE)
-    return followed(model.net.bind(None), path, how.solver, z, cut, rng=rng)
+    return followed(model.net.bind(None, jumps=False), path, how.solver, z, cut, rng=rng)
 
 
 def of_data(path: Affine, states: State, rng: SampleRng) -> Course:

@@ -149,6 +149,7 @@ def take(model: Model, config: Config, borders: Borders, start: Start) -> Taken:
         theirs = {name: v for name, v in theirs.items() if not OUTER.match(name)}
     if config.space["name"] == "pca" and len(config.shape) == 1:
         theirs.update(_widened(own, theirs))
+    theirs.update(_with_second_time(own, theirs))
     fits = [
         name
         for name, value in own.items()
@@ -247,6 +248,16 @@ def _widened(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, Ten
             rest = wide.narrow(axis, kept, wide.shape[axis] - kept)
             found[name] = torch.cat([old, rest], dim=axis)
     return found
+
+
+def _with_second_time(own: dict[str, Tensor], theirs: dict[str, Tensor]) -> dict[str, Tensor]:
+    """What reads the times, for a net that is told two from one that was told one: the same answer
+    wherever it is to go.
+    """
+    name = "net.time.inner.weight"
+    if name not in own or name not in theirs or own[name].shape[1] != 2 * theirs[name].shape[1]:
+        return {}
+    return {name: torch.cat([theirs[name], torch.zeros_like(theirs[name])], 1)}
 
 
 def _same_columns(one: Any, other: Any) -> bool:

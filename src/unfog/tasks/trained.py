@@ -141,6 +141,15 @@ class Trained:
 
         return report(self, out, **choices)
 
+    def distill(self, **choices: Any) -> Trained:
+        """A model that samples in 1 to 4 steps, learnt from this one; see
+        `unfog.tasks.distill.distill` for out, objective, scale, budget, steps.
+        """
+        from unfog.tasks.distill import distilled
+
+        model: Trained = distilled(self, **choices)
+        return model
+
     def averaged(self, length: float) -> Trained:
         """This model with its weights averaged over another length, from stored averages; see
         `unfog.tasks.posthoc`.

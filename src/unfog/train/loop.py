@@ -12,9 +12,11 @@ from torch import Tensor, nn
 
 from unfog.errors import out_of_memory
 from unfog.failpoints import at
+from unfog.maths.flowmaps import FlowMap
 from unfog.maths.randomness import BatchRng
 from unfog.maths.states import lead
 from unfog.maths.times import Times
+from unfog.model.connect import Teacher, connect
 from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
@@ -69,12 +71,16 @@ class Objective:
     Args:
         dropout: share of samples that lose a condition, per condition; teaches the unconditional
             model.
+        flowmap: how two times are connected; None = an ordinary model.     teacher: whose flow a
+            flow map learns, (condition, keep) -> predictor; None = the data's.
     """
 
     times: Times
     weight: Callable[..., Tensor]
     coupling: Coupling | None = None
     dropout: float = 0.1
+    flowmap: FlowMap | None = None
+    teacher: Teacher | None = None
 
 
 def train(
@@ -220,13 +226,15 @@ class Losses(nn.Module):
             )
             mine = share.of(draw.T).T
             cond = dropout(cond, conditions.given, objective.dropout, mine)
+        asked: dict[str, Any] = {
+            "times": share.times(objective.times),
+            "weight": objective.weight,
+            "rng": share.rng(rng),
+            "z": z,
+            "keep": keep,
+        }
+        if objective.flowmap is not None:
+            asked |= {"flowmap": objective.flowmap, "teacher": objective.teacher}
+            return connect(model, x, cond or None, **asked)
         with dropping(model.net, share.rng(rng.at(UNITS))):
-            return model.loss(
-                x,
-                cond or None,
-                times=share.times(objective.times),
-                weight=objective.weight,
-                rng=share.rng(rng),
-                z=z,
-                keep=keep,
-            )
+            return model.loss(x, cond or None, **asked)
