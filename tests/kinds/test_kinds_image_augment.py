@@ -118,7 +118,7 @@ def test_augmentation_never_drops_out_and_is_none_where_unsaid() -> None:
             value.add_(torch.randn(value.shape, generator=torch.Generator().manual_seed(1)) / 4)
         x, t = torch.randn(5, 4), torch.tensor(0.5)
         zeros = net(x, t, {"augment": torch.zeros(5, 3)})
-        assert torch.equal(net(x, t), zeros)
+        torch.testing.assert_close(net(x, t), zeros)  # one row says it of all: rounding
         assert not torch.allclose(net(x, t, {"augment": torch.ones(5, 3)}), zeros)
 
 

@@ -23,7 +23,7 @@ class Exact:
     def __init__(self, path, truth):
         self.path, self.truth = path, truth
 
-    def bind(self, cond, *, rng=None, keep=None):
+    def bind(self, cond, *, rng=None, keep=None, jumps=True):
         return self.truth.predictor(self.path)
 
 

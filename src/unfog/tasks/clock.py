@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -25,7 +24,6 @@ from unfog.tasks.evaluate import table_roles
 from unfog.tasks.generate import Samples, generate
 from unfog.tasks.looks import Seen, Sight, Watcher
 from unfog.tasks.prepare import Prepared
-from unfog.tasks.trained import Trained
 
 SHARE = 0.02
 """Of a run's work, what all samples of the clock may take."""
@@ -191,14 +189,11 @@ class Clock:
 
     def _draw(self, sight: Sight, count: int, salt: int) -> Samples:
         p = self.prepared
-        net = copy.copy(sight.model)  # the same weights; `Trained` sets the precision of its net
-        device = next(net.parameters()).device
-        model = Trained(sight.folder, p.config, net, p.borders, p.splits, device=device)
         seed = mix(p.config.seed, salt)
         asked = np.random.default_rng(seed).choice(p.splits.train, count)
         given = {n: list(v) for n, v in p.borders.given.pick(p.items.columns).items()}
         return generate(
-            model,
+            sight.trained,
             count,
             given={n: [v[i] for i in asked] for n, v in given.items()} or None,
             scale=1.0,

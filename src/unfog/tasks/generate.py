@@ -14,8 +14,6 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError, ResourceError, out_of_memory
 from unfog.failpoints import at
-from unfog.guide.cfg import cfg
-from unfog.guide.fill import clean, fill
 from unfog.maths.grids import descents
 from unfog.maths.states import State, each
 from unfog.sample.adaptive import adapt
@@ -23,6 +21,7 @@ from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
 from unfog.sample.reveal import revealing
 from unfog.tasks.assemble import blank, build_sampling, entries
+from unfog.tasks.predictor import guided, holding
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
@@ -329,10 +328,7 @@ def _draw(
     ancestral = how.eta == 1 and how.solver.order == 1
     streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
     keep = None if held is None else held.keep
-    predict = model.net.bind(cond, rng=streams[0], keep=keep, jumps=how.jumps)
-    if cond is not None:
-        alone = model.net.bind(None, rng=streams[1], keep=keep, jumps=how.jumps)
-        predict = cfg(predict, alone, scale=scale)
+    predict = guided(model.net, cond, scale, jumps=how.jumps, keep=keep, streams=streams)
     if held is not None:
         predict = holding(predict, model, held)
     if guide is not None:
@@ -352,14 +348,6 @@ def _draw(
         tell(min(number, len(cut) - 1))
     back = model.borders.space.back(x_t)
     return each(lambda v: (v.float() if v.is_floating_point() else v).cpu(), back)
-
-
-def holding(predict: Callable[..., Any], model: Trained, held: Held) -> Callable[..., Any]:
-    """A predictor that has the held entries in all that it sees, as the model can, and says."""
-    # a category that is known looks like one that is revealed, so every model may see it
-    paths = model.net.path.fields
-    keep = {n: k for n, k in held.keep.items() if model.net.told or not paths[n].affine}
-    return fill(clean(predict, held.known, keep), held.known, held.keep)
 
 
 def _decoded(model: Trained, state: State, first: int, given: dict[str, list[Any]]) -> Any:

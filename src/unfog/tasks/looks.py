@@ -4,6 +4,7 @@ weights to keep.
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import pathlib
@@ -19,6 +20,7 @@ from unfog.model import files
 from unfog.model.model import Model
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.show import note
+from unfog.tasks.trained import Trained
 from unfog.train.log import read, trim
 
 FILE = "looks.jsonl"
@@ -45,6 +47,14 @@ class Sight:
     model: Model
     prepared: Prepared
     folder: pathlib.Path
+
+    @property
+    def trained(self) -> Trained:
+        """The weights as a model in hand."""
+        p = self.prepared
+        net = copy.copy(self.model)  # the same weights; `Trained` sets the precision of its net
+        device = next(net.parameters()).device
+        return Trained(self.folder, p.config, net, p.borders, p.splits, device=device)
 
 
 @dataclass(frozen=True)

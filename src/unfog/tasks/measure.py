@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
-from unfog.guide import Measurement, cfg, diffpir, dps, mmps, pigdm
+from unfog.guide import Measurement, diffpir, dps, mmps, pigdm
 from unfog.guide.operators import Mask, operators
 from unfog.guide.particles import particles
 from unfog.guide.steer import Steer, likelihood
@@ -21,6 +21,7 @@ from unfog.registry import unknown
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import blank, build_sampling
 from unfog.tasks.generate import Samples, generate, samples_of
+from unfog.tasks.predictor import guided
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
@@ -221,9 +222,7 @@ def _particles(
             rng = SampleRng(seed, range(row * size, (row + 1) * size))
             mine = {k: v[row : row + 1].repeat_interleave(size, 0) for k, v in cond.items()}
             mine = {k: v.to(model.device) for k, v in mine.items()}
-            predict = model.net.bind(mine if asked else None, jumps=False)
-            if asked:
-                predict = cfg(predict, model.net.bind(None, jumps=False), scale=scale)
+            predict = guided(model.net, mine if asked else None, scale, jumps=False)
             one = _rows(measurement, range(row, row + 1))
             walk = _steer(predict, path, one, options)
             x_t = path.prior(blank(model.config, size, model.device), rng=rng, cond=mine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from unfog.registry import Registry
@@ -218,15 +218,8 @@ recipes.add(
     summary="for tens to hundreds of items: the default's flow, with augmentation that the net is "
     "told of, so that samples show none, and dropout",
 )(
-    Recipe(
-        path={"name": "linear"},
-        target={"name": "velocity"},
-        times={"name": "logit_normal"},
-        grid={"name": "angle"},
-        solver={"name": "multistep"},
-        sampling_steps=20,
-        weight={"name": "unit"},
-        schedule={"name": "cosine"},
+    replace(
+        recipes["flow"],
         wishes={
             "train.crop": 0.5,
             "train.augment": 0.5,

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
-from unfog.guide.cfg import cfg
 from unfog.judge.sliced import sliced
 from unfog.maths.states import State
 from unfog.sample.loop import sample
@@ -27,6 +26,7 @@ from unfog.sample.tuning import tune as fit_solver
 from unfog.tasks import tuning
 from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.generate import generate
+from unfog.tasks.predictor import guided
 from unfog.tasks.show import bar
 from unfog.tasks.tuning import SHARE, SLICED, Entry, Tuning
 
@@ -158,9 +158,7 @@ def _reference(
 ) -> Reference:
     """Trajectories of the model on a fine grid."""
     mine = None if cond is None else {n: v[rows.start : rows.stop] for n, v in cond.items()}
-    predict = model.net.bind(mine)
-    if mine is not None:
-        predict = cfg(predict, model.net.bind(None), scale=scale)
+    predict = guided(model.net, mine, scale)
     how = build_sampling(model.config, **fine(model), eta=0.0, corrector="none")
     path, rng = model.net.path, SampleRng(seed, rows)
     cut = how.grid(path, how.steps)

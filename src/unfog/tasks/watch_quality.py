@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from typing import Any
 
@@ -19,7 +18,6 @@ from unfog.tasks.generate import Samples, generate
 from unfog.tasks.looking import DRAWING, SHARE, Looking
 from unfog.tasks.looks import PICTURES, Seen, Sight
 from unfog.tasks.prepare import Prepared
-from unfog.tasks.trained import Trained
 
 SHOWN = 36
 """Samples in a picture; of a table all rows."""
@@ -70,12 +68,9 @@ class Quality:
 
     def _draw(self, sight: Sight) -> Samples:
         p = self.prepared
-        net = copy.copy(sight.model)  # the same weights; `Trained` sets the precision of its net
-        device = next(net.parameters()).device
-        model = Trained(sight.folder, p.config, net, p.borders, p.splits, device=device)
         given = {n: list(v) for n, v in p.borders.given.pick(self.held.columns).items()}
         return generate(
-            model,
+            sight.trained,
             len(self.held),
             given=given or None,
             steps=min(DRAWING, p.config.sampling_steps),

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError, ShapeError
-from unfog.guide.cfg import cfg
 from unfog.maths.sphere import slerp
 from unfog.sample.flow import Flow
 from unfog.tasks.edit.conditions import conditions
@@ -20,6 +19,7 @@ from unfog.tasks.edit.edited import Edited, named
 from unfog.tasks.edit.fitted import Fitted, fitted
 from unfog.tasks.edit.sources import Source
 from unfog.tasks.edit.vary import plain
+from unfog.tasks.predictor import guided
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
@@ -84,13 +84,8 @@ class Follow:
         return torch.cat(parts)
 
     def _predictor(self, rows: slice) -> Callable[..., Any]:
-        if not self.asked:
-            return self.model.net.bind(None)
         mine = {name: value[rows].to(self.model.device) for name, value in self.cond.items()}
-        bound = self.model.net.bind(mine)
-        if self.scale == 1:
-            return bound
-        return cfg(bound, self.model.net.bind(None), scale=self.scale)
+        return guided(self.model.net, mine if self.asked else None, self.scale)
 
 
 def _start(model: Trained, source: Source) -> tuple[Fitted, Tensor, Tensor]:
