@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from unfog.errors import ArgumentError
 from unfog.maths.paths import Linear, paths
 from unfog.maths.randomness import BatchRng
 from unfog.maths.targets import Velocity, targets
@@ -132,3 +133,15 @@ def test_the_loss_is_the_regression_it_claims_to_be():
         x, times=Uniform(), weight=lambda path, t: 2 * Unit()(path, t), rng=BatchRng(0), z=z
     )
     torch.testing.assert_close(twice, 2 * losses)
+
+
+def test_a_precision_is_lent_and_given_back():
+    model = awake()
+    x_t, t = torch.randn(64, 3), torch.rand(64) * 0.9 + 0.05
+    exact = model.predict(x_t, t)
+    with model.computing("bfloat16"):
+        rough = model.predict(x_t, t)
+    assert 0 < (rough - exact).abs().max() < 0.1 * exact.std()
+    assert torch.equal(model.predict(x_t, t), exact)
+    with pytest.raises(ArgumentError, match="float32 or bfloat16"), model.computing("half"):
+        pass

@@ -1,5 +1,6 @@
 """A run that begins to copy is ended with the weights from before; one that does not, is not."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 import unfog
 from unfog.errors import DataError
+from unfog.judge.clock import Reading
 from unfog.judge.copies import control
 from unfog.judge.finders import Vectors
 from unfog.model import files
@@ -113,6 +115,24 @@ def test_looks_pass_while_samples_are_far_from_anything(stopped):
     clock.restore({"kept": 8, "why": None, "purse": 100, "wait": 60.8, "again": 45.0})
     assert clock.look(SimpleNamespace(step=57, share=0.1)) is None
     assert clock.facts() == {"kept": 8, "why": None, "purse": 100, "wait": 60.8, "again": 45.0}
+
+
+def test_judge_features_of_few_items_are_told_and_do_not_decide(stopped, monkeypatch):
+    none = Reading("copies", 0.0, 0.0, 0.05, 0.04, 0.0, 0.12, 1.0, 1.0, 64, "", 0.0, True)
+    many = replace(none, rate=0.5, p=0.0, p_run=0.0, half=1.0)
+    sight = SimpleNamespace(step=200, share=0.5)
+    for cautious, name, stops in (
+        (True, "copies_features", False),
+        (False, "copies_features", True),
+        (True, "copies", True),
+    ):
+        found = {"copies": none, name: replace(many, cautious=cautious)}
+        clock = Clock(SimpleNamespace(config=stopped.config), moments(stopped.config, 24, 3))
+        monkeypatch.setattr(clock, "_readings", lambda _, found=found: found)
+        seen_now = clock.look(sight)
+        assert set(seen_now.facts["readings"]) == set(found)
+        assert (seen_now.stop is not None) is stops
+        assert seen_now.keep is not stops
 
 
 def test_novelty_names_the_file_of_a_planted_copy(tmp_path):

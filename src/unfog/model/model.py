@@ -5,12 +5,13 @@ x_hat.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine, as_time, ordered
 from unfog.maths.product import fieldwise
 from unfog.maths.randomness import Rng
@@ -19,6 +20,7 @@ from unfog.maths.times import Times
 
 Cond = dict[str, Tensor] | None
 Predictor = Callable[..., Any]
+PRECISIONS = ("float32", "bfloat16")
 
 
 # [core: learn]
@@ -150,6 +152,19 @@ class Model(nn.Module):
             return draw(self.path, self.answer(x_t, t, cond, s, keep), x_t, t, s, rng=rng)
 
         return predict
+
+    @contextlib.contextmanager
+    def computing(self, precision: str | None) -> Iterator[None]:
+        """Within, the net computes in "float32" or "bfloat16"; None leaves it. The state stays
+        float32.
+        """
+        if precision not in (None, *PRECISIONS):
+            raise ArgumentError(f"precision is {' or '.join(PRECISIONS)}; got {precision!r}")
+        before, self.precision = self.precision, precision or self.precision
+        try:
+            yield
+        finally:
+            self.precision = before
 
     def loss(
         self,

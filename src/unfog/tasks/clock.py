@@ -143,8 +143,9 @@ class Clock:
             return None
         readings = self._readings(sight)
         rule = Rule(len(readings))
-        loud = [name for name, one in readings.items() if rule.alarms(one)]
-        quiet = all(rule.quiet(one) for one in readings.values()) and not loud
+        counted = _counted(readings)
+        loud = [name for name, one in counted.items() if rule.alarms(one)]
+        quiet = all(rule.quiet(one) for one in counted.values()) and not loud
         facts = {
             **readings["copies"].to_json(),
             "readings": {name: one.to_json() for name, one in readings.items()},
@@ -168,7 +169,7 @@ class Clock:
         readings: dict[str, Reading] = self._known.readings(
             self._draw(sight, when.pilot, 71), looks
         )
-        shares = [one for one in readings.values() if one.half is not None]
+        shares = [one for one in _counted(readings).values() if one.half is not None]
         near = max((one.half or 0.0 for one in shares), default=1.0)
         calm = next((far for share, far in CALM if near < share), 0.0)
         self.wait = calm * sight.step if when.more else 0.0
@@ -287,6 +288,17 @@ class _Cells:
             side, index = torch.from_numpy(sides.near), torch.from_numpy(sides.index)
             found["nearer"] = nearer(side, index, len(rows), len(unseen), looks)
         return found
+
+
+def _counted(readings: dict[str, Reading]) -> dict[str, Reading]:
+    """The readings that decide. A judge net that learnt a few dozen items puts all noise near one
+    of them: its features then say how unlike images samples are, and not whose copies.
+    """
+    return {
+        name: one
+        for name, one in readings.items()
+        if not (one.cautious and name.endswith("features"))
+    }
 
 
 def _held(prepared: Prepared) -> np.ndarray:

@@ -185,6 +185,7 @@ def generate(
     tol: float | None = None,
     seed: int = 0,
     batch: int | None = None,
+    precision: str | None = None,
     first: int = 0,
     rows: range | None = None,
     guide: Bend | None = None,
@@ -205,6 +206,7 @@ def generate(
         reveal: in which order masked categories are revealed; each on its own where None.
         tol: in place of steps and solver: error of a step, whose length follows from it.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
+        precision: what the net computes in, float32 or bfloat16; the state stays float32.
         batch: how many at once; chosen by size where None.
         rows: which of the `count` to give back; all where None. They come out bit-equal to those
             of a call for all, since whole batches are computed.
@@ -237,7 +239,7 @@ def generate(
             draw=partial(
                 generate, model, count, scale=scale, steps=steps, solver=solver, grid=grid, eta=eta,
                 corrector=corrector, reveal=reveal, tol=tol, seed=seed, batch=batch, first=first,
-                rows=rows, guide=guide, show=show,
+                rows=rows, guide=guide, precision=precision, show=show,
             ),
         )  # fmt: skip
         if drawn is not None:
@@ -252,7 +254,10 @@ def generate(
     parts: list[State] = []
     rows = range(count) if rows is None else rows
     begun, end = rows.start // size * size, min(count, -(-rows.stop // size) * size)
-    with bar(f"sampling {len(rows)}", (end - begun) * lengths, show=show) as line:
+    with (
+        bar(f"sampling {len(rows)}", (end - begun) * lengths, show=show) as line,
+        model.net.computing(precision),
+    ):
         done = begun
         while done < end:
             stop = min(done + size, end)
