@@ -171,7 +171,9 @@ def entrants() -> dict[str, dict[str, Run]]:
     still = {"noise_sampler": lambda *_: 0.0, "eta": 0.0}
     multi = "DPMSolverMultistepScheduler"
     mine = {
-        row.name: ours(row.name) for row in solvers if row.name not in ("multistep_sde", "euler")
+        row.name: ours(row.name)
+        for row in solvers
+        if row.name not in ("multistep_sde", "euler", "tuned")
     }
     mine = {"euler (ddim)": ours("euler"), **mine, "unipc:order=4": ours("unipc", order=4)}
     mine["adams_bashforth:order=2"] = ours("adams_bashforth", order=2)
