@@ -25,7 +25,7 @@ from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import Sampling
 from unfog.tasks.firsts import Firsts, first_draws, lone_number
 from unfog.tasks.generate import Held, Samples, samples_of
-from unfog.tasks.limits import Limits, ask, empty, places
+from unfog.tasks.limits import Limits, ask, empty
 from unfog.tasks.met import measure, tolerance
 from unfog.tasks.mixes import mixed
 
@@ -135,7 +135,7 @@ def _table(
 ) -> Samples:
     codec, fields = model.borders.codec, model.borders.given.fields
     inside = {
-        n: c for n, c in asked.conditions.items() if n in codec.columns and places(codec).get(n)
+        n: c for n, c in asked.conditions.items() if n in codec.columns and codec.places.get(n)
     }
     limits = ask(
         empty(codec, count), codec, dataclasses.replace(asked, conditions=inside),
@@ -228,7 +228,7 @@ def usual(
 
 def whole_range(limits: Limits, codec: TableCodec, asked: Asked) -> None:
     """Columns of aggregates are drawn first too, with all that they can be."""
-    where = places(codec)
+    where = codec.places
     for aggregate in asked.aggregates.values():
         column, parts = codec.columns[aggregate.name], where[aggregate.name]
         if column.number is not None:

@@ -49,13 +49,11 @@ class Tally:
     def named(self, codec: TableCodec, holes: dict[str, np.ndarray], draws: int) -> Named:
         """Column -> its levels (K,), and the chances (holes, K) of every hole in it."""
         found: Named = {}
-        used = dict.fromkeys(self.sums, 0)
-        for name, column in codec.columns.items():
+        for name, hole in holes.items():
+            column = codec.columns[name]
             for field, part, size in column.parts:
-                if field not in self.sums:
-                    continue
-                place, used[field] = used[field], used[field] + 1
-                if part == "level" and name in holes and column.levels is not None:
-                    chances = self.sums[field][holes[name], place, :size].numpy() / draws
+                if part == "level" and column.levels is not None:
+                    place = codec.places[name][part]
+                    chances = self.sums[field][hole, place, :size].numpy() / draws
                     found[name] = column.levels.spread(chances)
         return found

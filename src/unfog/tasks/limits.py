@@ -50,17 +50,6 @@ class Limits:
         return len(next(iter(self.known.values())))
 
 
-def places(codec: TableCodec) -> dict[str, dict[str, int]]:
-    """Column -> part -> place in its field."""
-    used = dict.fromkeys(codec.fields, 0)
-    found: dict[str, dict[str, int]] = {}
-    for name, column in codec.columns.items():
-        for home, part, _ in column.parts:
-            found.setdefault(name, {})[part] = used[home]
-            used[home] += 1
-    return found
-
-
 def empty(codec: TableCodec, count: int) -> Limits:
     """Rows of which nothing is known and nothing is asked."""
     known: dict[str, Tensor] = {}
@@ -69,7 +58,7 @@ def empty(codec: TableCodec, count: int) -> Limits:
         dtype = torch.long if "sizes" in spec else torch.float32
         known[name] = torch.zeros(count, wide, dtype=dtype)
     limits = Limits(known, {n: torch.zeros_like(v, dtype=torch.bool) for n, v in known.items()})
-    for parts in places(codec).values():
+    for parts in codec.places.values():
         if "missing" in parts:
             limits.marks.append(parts["missing"])
             if "value" in parts:
@@ -84,7 +73,7 @@ def ask(limits: Limits, codec: TableCodec, asked: Asked, *, seed: int, first: in
         seed, first: of the draws inside repeated numbers, as a row's number says.
     Raises: ArgumentError for a condition that nothing meets.
     """
-    where, keys = places(codec), place_keys(first, len(limits), seed)
+    where, keys = codec.places, place_keys(first, len(limits), seed)
     for name, condition in asked.conditions.items():
         column, parts = codec.columns[name], where[name]
         if isinstance(condition, Equal | Rows):
@@ -108,7 +97,7 @@ def _put(
     limits: Limits, codec: TableCodec, name: str, condition: Equal | Rows, keys: np.ndarray
 ) -> None:
     """Known cells from values; where a row has a known cell already, that stays."""
-    column, parts = codec.columns[name], places(codec)[name]
+    column, parts = codec.columns[name], codec.places[name]
     values = [condition.value] * len(limits) if isinstance(condition, Equal) else condition.values
     there = torch.tensor([value is not None for value in values])
     home, part = ("num", "value") if column.number is not None else ("cat", "level")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -150,15 +151,26 @@ class TableCodec:
         arrays = self._checked(state)
         count = len(next(iter(arrays.values())))
         keys = place_keys(start, count, self.seed)
-        used = dict.fromkeys(arrays, 0)
         columns: dict[str, Cells] = {}
         for name, column in self.columns.items():
-            parts = {}
-            for home, part, _ in column.parts:
-                parts[part] = arrays[home][:, used[home]]
-                used[home] += 1
-            columns[name] = column.decode(name, parts, keys, start)
+            columns[name] = column.decode(name, self.parts(name, arrays), keys, start)
         return Table(columns)
+
+    @cached_property
+    def places(self) -> dict[str, dict[str, int]]:
+        """Column → part → place in its field, of columns that are part of the state."""
+        used = dict.fromkeys(self.fields, 0)
+        found: dict[str, dict[str, int]] = {}
+        for name, column in self.columns.items():
+            for home, part, _ in column.parts:
+                found.setdefault(name, {})[part] = used[home]
+                used[home] += 1
+        return found
+
+    def parts(self, name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """A column's own part → (B,) values, of fields (B, n)."""
+        where = self.places.get(name, {})
+        return {part: arrays[home][:, where[part]] for home, part, _ in self.columns[name].parts}
 
     def with_given(self, table: Table, given: Mapping[str, list[Any]]) -> Table:
         """The table with the values that were asked for; None leaves what was drawn."""

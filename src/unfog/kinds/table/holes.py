@@ -105,15 +105,11 @@ def decode_holes(
     """
     arrays = {field: values.detach().cpu().numpy() for field, values in state.items()}
     keys = place_keys(start, len(next(iter(arrays.values()))), codec.seed)
-    used = dict.fromkeys(arrays, 0)
     drawn = {}
     for name, column in codec.columns.items():
-        parts = {}
-        for field, part, _ in column.parts:
-            parts[part] = arrays[field][:, used[field]]
-            used[field] += 1
         if name not in holes:
             continue
+        parts = codec.parts(name, arrays)
         cells = column.decode(name, parts, keys, start).take(np.flatnonzero(holes[name]))
         if not cells.present.all():
             raise DataError(f"a hole of column {name!r} was drawn as missing; this is a fault")
