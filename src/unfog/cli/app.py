@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from contextvars import ContextVar
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -27,6 +30,18 @@ line: ContextVar[list[str]] = ContextVar("line")
 Json = Annotated[bool, Parameter(name="--json", negative="")]
 Flag = Annotated[bool, Parameter(negative="")]
 Many = Annotated[list[str] | None, Parameter(negative="", consume_multiple=False)]
+
+
+def learnt(model: Any, out: Path | None, dry_run: bool, json: bool) -> dict[str, Any] | None:
+    """What a verb that learns says at its end; with `dry_run` the model is the plan's facts."""
+    if int(os.environ.get("RANK", "0")) > 0:
+        return None  # one process reports for all
+    if dry_run:
+        return {"plan": model} if json else None
+    if json:
+        return {"run": str(model.folder), "config": model.config.to_json()}
+    print(f"done: {out}    next: unfog sample {out} -n 16 -o samples", file=sys.stderr)
+    return None
 
 
 def usage() -> type[Exception]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import BEGUN, Flag, Json, app
+from unfog.cli.app import BEGUN, Flag, Json, app, learnt
 from unfog.errors import ArgumentError
 
 
@@ -100,11 +98,4 @@ def distill(
         spent=time.monotonic() - BEGUN,
         quiet=json and dry_run,
     )
-    if int(os.environ.get("RANK", "0")) > 0:
-        return None  # one process reports for all
-    if dry_run:
-        return {"plan": model} if json else None
-    if json:
-        return {"run": str(model.folder), "config": model.config.to_json()}
-    print(f"done: {out}    next: unfog sample {out} -n 16 -o samples", file=sys.stderr)
-    return None
+    return learnt(model, out, dry_run, json)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from unfog.cli.app import BEGUN, Flag, Json, Many, app, line
+from unfog.cli.app import BEGUN, Flag, Json, Many, app, learnt, line
 from unfog.errors import ArgumentError
 
 
@@ -177,14 +176,7 @@ def fit(
         spent=time.monotonic() - BEGUN,
         quiet=json and dry_run,
     )
-    if int(os.environ.get("RANK", "0")) > 0:
-        return None  # one process reports for all
-    if dry_run:
-        return {"plan": model} if json else None
-    if json:
-        return {"run": str(model.folder), "config": model.config.to_json()}
-    print(f"done: {out}    next: unfog sample {out} -n 16 -o samples", file=sys.stderr)
-    return None
+    return learnt(model, out, dry_run, json)
 
 
 def _whole(path: str | None) -> str | None:
