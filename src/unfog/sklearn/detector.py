@@ -9,10 +9,8 @@ from typing import Any, Self
 
 import numpy as np
 from sklearn.base import OutlierMixin
-from sklearn.utils.validation import check_is_fitted
 
 from unfog.errors import ArgumentError
-from unfog.kinds import kinds
 from unfog.sklearn.estimator import Learning
 from unfog.sklearn.frames import checked, tabled
 from unfog.tasks.score import Scores
@@ -85,10 +83,7 @@ class Detector(OutlierMixin, Learning):
 
     def scores(self, X: Any) -> Scores:
         """Scores, p-values, and the columns to blame with reasons."""
-        check_is_fitted(self)
-        X = checked(self, X, reset=False, least=1)
-        items, _ = tabled(X, None, self.form_.origin["types"], least=1)
-        source = kinds["table"].give_back(items.data, items.origin)
+        source, _ = self._asked(X)
         self.model_.items = self.rows_
         return self.model_.score(source, detector=self.detector, seed=0)
 

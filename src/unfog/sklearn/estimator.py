@@ -10,11 +10,12 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
 
 from unfog.kinds import kinds
 from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Table
-from unfog.sklearn.frames import Form
+from unfog.sklearn.frames import Form, checked, tabled
 from unfog.tasks.fit import fit
 from unfog.tasks.load import load
 from unfog.tasks.trained import Trained
@@ -33,6 +34,7 @@ class Learning(BaseEstimator):
     device: str
     random_state: Any
     model_: Any
+    form_: Form
 
     def _seed(self, random_state: Any = None) -> int:
         """The seed: the number itself, or one drawn from what is given."""
@@ -58,6 +60,13 @@ class Learning(BaseEstimator):
             quiet=True,
             show=False,
         )
+
+    def _asked(self, X: Any) -> tuple[Any, Form]:
+        """Rows that are asked about, one or more, as the model takes them, and their form."""
+        check_is_fitted(self)
+        X = checked(self, X, reset=False, least=1)
+        items, form = tabled(X, None, self.form_.origin["types"], least=1)
+        return kinds["table"].give_back(items.data, items.origin), form
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
-from sklearn.utils.validation import check_is_fitted
 
 from unfog.errors import ArgumentError
-from unfog.kinds import kinds
 from unfog.sklearn.estimator import Learning
 from unfog.sklearn.frames import checked, tabled
 
@@ -63,12 +61,9 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Learning):
 
     def multiple(self, X: Any, draws: int = 5) -> list[Any]:
         """`draws` tables that differ where X has holes (Rubin's multiple imputations)."""
-        check_is_fitted(self)
         if not isinstance(draws, int) or draws < 1:
             raise ArgumentError(f"draws is a whole number, 1 or more; got {draws!r}")
-        X = checked(self, X, reset=False, least=1)
-        items, form = tabled(X, None, self.form_.origin["types"], least=1)
-        source = kinds["table"].give_back(items.data, items.origin)
+        source, form = self._asked(X)
         filled = self.model_.fill(
             source, draws=draws, seed=self.seed_, unknown=self.unknown, show=False
         )
