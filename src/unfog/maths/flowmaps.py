@@ -21,7 +21,18 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError
 from unfog.maths.affine import Affine
-from unfog.maths.jumps import Ask, change, drift, flowing, jump, reach, scaled, slope, with_part
+from unfog.maths.jumps import (
+    Ask,
+    change,
+    drift,
+    flowing,
+    jump,
+    part_of,
+    reach,
+    scaled,
+    slope,
+    with_part,
+)
 from unfog.maths.randomness import Rng
 from unfog.maths.states import each
 from unfog.registry import Registry
@@ -226,7 +237,7 @@ class MeanFlow(FlowMap):
     def missed(self, ask: Ask) -> Any:
         with torch.no_grad():
             wrong = self.tangent(self.wrong(ask))
-        return each(lambda hat, by: hat - (hat.detach() + by), self._flowing(ask), wrong)
+        return each(lambda hat, by: hat - (hat.detach() + by), part_of(ask.path, ask.x_hat), wrong)
 
     def wrong(self, ask: Ask) -> Any:
         """dX/dt along the flow over the slope, the change of x_hat that mends it to first order."""
@@ -234,9 +245,9 @@ class MeanFlow(FlowMap):
         def landed(part: Any, t: Tensor) -> Any:
             x = with_part(ask.x_t, part)
             found = jump(ask.path, x, ask.predict(x, t, ask.s), t, ask.s, ask.keep)
-            return flowing(ask.path, lambda _, v: v, found)
+            return part_of(ask.path, found)
 
-        part = flowing(ask.path, lambda _, v: v, ask.x_t)
+        part = part_of(ask.path, ask.x_t)
         along = drift(ask.path, ask.x_t, ask.here, ask.t, ask.keep)
         back = self.apart(ask.t, ask.s)
         step = None if back is None else -back
@@ -246,9 +257,6 @@ class MeanFlow(FlowMap):
     def tangent(self, wrong: Any) -> Any:
         """What x_hat is pulled by."""
         return wrong
-
-    def _flowing(self, ask: Ask) -> Any:
-        return flowing(ask.path, lambda _, v: v, ask.x_hat)
 
 
 @flowmaps.add(
@@ -301,7 +309,7 @@ class Lagrangian(FlowMap):
         def landed(s: Tensor) -> Any:
             x_hat = ask.predict(ask.x_t, ask.t, s)
             found = jump(ask.path, ask.x_t, x_hat, ask.t, s, ask.keep)
-            return flowing(ask.path, lambda _, v: v, found)
+            return part_of(ask.path, found)
 
         with torch.set_grad_enabled(self.through):
             part, rate = change(landed, (s,), (torch.ones_like(s),), self.apart(ask.t, s))

@@ -60,6 +60,11 @@ def flowing(path: Any, function: Callable[..., Any], first: Any, *others: Any) -
     }
 
 
+def part_of(path: Any, state: Any) -> Any:
+    """The flowing fields of a state."""
+    return flowing(path, lambda _, value: value, state)
+
+
 def flows(path: Any) -> bool:
     """Whether any part of a state on this path flows."""
     return any(isinstance(p, Affine) for p in getattr(path, "fields", {"": path}).values())

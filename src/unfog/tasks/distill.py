@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 import pathlib
 import time
@@ -19,11 +18,11 @@ from unfog.maths.flowmaps import flowmaps
 from unfog.maths.jumps import flows
 from unfog.maths.paths import paths
 from unfog.maths.targets import targets
-from unfog.nets import nets
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_objective, build_path, build_sampling, device_of
 from unfog.tasks.config import Config, TrainConfig, override, resolved, seconds
 from unfog.tasks.fit import BUDGET, again, founded, started, temporary
+from unfog.tasks.flowmap import takes_two
 from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes
@@ -199,7 +198,7 @@ def _check(teacher: Start, scale: float | None) -> None:
             f"{teacher.folder} has no field of numbers, and only numbers flow: categories are "
             "revealed, for which a flow map is no help; sample it with fewer --steps instead"
         )
-    if "two_times" not in inspect.signature(nets[config.net["name"]]).parameters:
+    if not takes_two(config.net["name"]):
         raise ArgumentError(f"the net {config.net['name']!r} can't be told two times")
     if scale is not None:
         checked_scale(scale)

@@ -9,6 +9,11 @@ from unfog.errors import ArgumentError
 from unfog.nets import nets
 
 
+def takes_two(net: str) -> bool:
+    """Whether a net of this name can be told two times."""
+    return "two_times" in inspect.signature(nets[net]).parameters
+
+
 def tell_both_times(content: dict[str, Any], settings: dict[str, Any]) -> None:
     """Tell the net of a flow map both times, in a configuration that is being resolved.
 
@@ -22,7 +27,7 @@ def tell_both_times(content: dict[str, Any], settings: dict[str, Any]) -> None:
             f"flowmap={asked!r} chooses among the objectives of recipe flowmap, and recipe "
             f"{content['recipe']!r} has none: take --recipe flowmap with it"
         )
-    if "two_times" not in inspect.signature(nets[net["name"]]).parameters:
+    if not takes_two(net["name"]):
         raise ArgumentError(
             f"recipe {content['recipe']!r} needs a net that is told two times; {net['name']!r} is "
             "told one"

@@ -52,7 +52,7 @@ def straight(model: Trained) -> bool:
 def fine(model: Trained) -> dict[str, Any]:
     """How the reference is drawn: the finest way for what the net answers."""
     # a net that answers for the whole step from t to s must not be extrapolated
-    mapped = getattr(model.config, "flowmap", None) is not None
+    mapped = model.config.flowmap is not None
     solver = model.config.solver if mapped else {"name": "threestep"}
     return {"solver": solver, "grid": {"name": "angle"}, "steps": FINE}
 
@@ -248,7 +248,7 @@ def _ways(model: Trained, *, quick: bool) -> list[tuple[dict[str, Any], dict[str
     pairs = [(model.config.solver, own), (SOLVERS[0], GRIDS[0]), (SOLVERS[0], own)]
     if not quick:
         pairs += [(solver, grid) for solver in SOLVERS for grid in GRIDS]
-    if getattr(model.config, "flowmap", None) is not None:
+    if model.config.flowmap is not None:
         pairs = [(model.config.solver, own), (model.config.solver, GRIDS[0])]
     found: list[tuple[dict[str, Any], dict[str, Any], int]] = []
     for solver, grid in pairs:
