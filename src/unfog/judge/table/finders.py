@@ -23,16 +23,11 @@ AROUND = 32
 
 
 @dataclass
-class Records:
-    """Training rows by the distance of closest records: gaps in rank, categories that differ."""
+class OfRows:
+    """What all finders of rows have: the training rows."""
 
     train: Rows
     twins: float = field(default=0.0, init=False)
-    _places: Places = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        enough(len(self.train))
-        self._places = places(self.train, self.train)
 
     @property
     def count(self) -> int:
@@ -40,6 +35,17 @@ class Records:
 
     def take(self, index: Tensor) -> Rows:
         return self.train[index.numpy()]
+
+
+@dataclass
+class Records(OfRows):
+    """Training rows by the distance of closest records: gaps in rank, categories that differ."""
+
+    _places: Places = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        enough(len(self.train))
+        self._places = places(self.train, self.train)
 
     def near(self, x: Rows, own: Tensor | None = None) -> Near:
         """Nearness: the distance to the nearest training row over that to the next ones."""
@@ -56,7 +62,7 @@ class Records:
 
 
 @dataclass
-class Spreads:
+class Spreads(OfRows):
     """Training rows by their distance in numbers, each in units of its column's spread.
 
     A category that differs, or a cell that only one of both lacks, is one spread. Ranks tell the
@@ -64,8 +70,6 @@ class Spreads:
     is nothing, so that a row whose numbers were all changed a little is still found.
     """
 
-    train: Rows
-    twins: float = field(default=0.0, init=False)
     _middle: np.ndarray = field(init=False, repr=False)
     _spread: np.ndarray = field(init=False, repr=False)
     _points: Tensor = field(init=False, repr=False)
@@ -79,13 +83,6 @@ class Spreads:
         spread = np.sqrt((away**2).sum(0) / count)
         self._spread = np.where(spread > 0, spread, 1.0)
         self._points = self._place(self.train)
-
-    @property
-    def count(self) -> int:
-        return len(self.train)
-
-    def take(self, index: Tensor) -> Rows:
-        return self.train[index.numpy()]
 
     def near(self, x: Rows, own: Tensor | None = None) -> Near:
         """Nearness: the distance to the nearest training row over that to the rows around."""
@@ -116,7 +113,7 @@ class Spreads:
 
 
 @dataclass
-class Coincidences:
+class Coincidences(OfRows):
     """Training rows by how unlikely it is to agree with them so well.
 
     A training row t is evidence, in nats, for being the original of x:
@@ -128,8 +125,6 @@ class Coincidences:
     in the mean, minus that of the best.
     """
 
-    train: Rows
-    twins: float = field(default=0.0, init=False)
     _sorted: list[np.ndarray] = field(init=False, repr=False)
     _ranks: Tensor = field(init=False, repr=False)
     _shares: list[np.ndarray] = field(init=False, repr=False)
@@ -143,13 +138,6 @@ class Coincidences:
             np.bincount(codes, minlength=levels) / len(self.train)
             for codes, levels in zip(self.train.codes.T, self.train.levels)
         ]
-
-    @property
-    def count(self) -> int:
-        return len(self.train)
-
-    def take(self, index: Tensor) -> Rows:
-        return self.train[index.numpy()]
 
     def near(self, x: Rows, own: Tensor | None = None) -> Near:
         parts, size = [], max(1, CELLS // self.count)
