@@ -177,6 +177,8 @@ def entrants() -> dict[str, dict[str, Run]]:
     }
     mine = {"euler (ddim)": ours("euler"), **mine, "unipc:order=4": ours("unipc", order=4)}
     mine["adams_bashforth:order=2"] = ours("adams_bashforth", order=2)
+    for points, power in ((4, 1.0), (3, 0.5), (4, 0.5)):
+        mine[f"lms:points={points},power={power}"] = ours("lms", points=points, power=power)
     theirs = {
         "euler": k_diffusion("sample_euler"),
         "heun": k_diffusion("sample_heun"),

@@ -270,3 +270,43 @@ def test_the_clock_is_inverted_to_rounding(path):
         assert abs(angle_at(path, time_at(path, angle)) - angle) < 1e-13
     assert time_at(path, 0.0) == 0
     assert time_at(path, math.pi / 2) == 1
+
+
+@pytest.mark.parametrize("start", [1.0, 0.9, 0.5, 0.05])
+@pytest.mark.parametrize("name", [n for n in grids.names() if n != "fitted"])
+def test_a_grid_runs_from_its_start_to_data(name, start):
+    """Also grids that begin part of the way up, as edits do."""
+    cut = grids.make(name, start=start)(paths.make("linear"), 6)
+    assert cut[0] == start
+    assert cut[-1] == 0
+    assert float(cut.max()) <= max(start, 0.5 if name == "restart" else start) + 1e-6
+    if name not in ("churn", "restart"):
+        assert bool((cut.diff() < 0).all())
+
+
+@pytest.mark.parametrize("points", [2, 3, 4])
+def test_lms_integrates_polynomials_of_the_noise_level_exactly(points):
+    """Noise that is a polynomial of degree points - 1 in (sigma / alpha)^power, on uneven levels."""
+    path, solver = paths.make("ve"), solvers.make("lms", points=points, power=0.5)
+    levels = torch.tensor([3.0, 2.2, 1.9, 1.1, 0.4], dtype=torch.float64)
+    cut = (levels / path.sigma_max).pow(1 / path.rho)
+    degree = torch.arange(points, dtype=torch.float64)
+
+    def noise(level):
+        return (level ** (degree / 2)).sum()
+
+    def integral(level):
+        return (level ** (degree / 2 + 1) / (degree / 2 + 1)).sum()
+
+    x = torch.zeros(1, dtype=torch.float64)
+    memory = None
+    for i in range(4):
+        here = x.clone()
+        x_hat, memory = solver.step(
+            lambda x_t, t, s=None, i=i: x_t - levels[i] * noise(levels[i]),
+            path, here, cut[i], cut[i + 1], memory,
+        )  # fmt: skip
+        x = path.move(here, x_hat, cut[i], cut[i + 1])
+        if i + 1 >= points:
+            moved = integral(levels[i + 1]) - integral(levels[i])
+            torch.testing.assert_close(x - here, moved[None], rtol=1e-7, atol=1e-9)

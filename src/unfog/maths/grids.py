@@ -76,7 +76,8 @@ class Shifted(Grid):
     shift: float = 2.0
 
     def cut(self, path: Affine, u: Tensor) -> Tensor:
-        t = self.start * (1 - u)
+        first = self.start / (self.shift - (self.shift - 1) * self.start)
+        t = first * (1 - u)
         return self.shift * t / (1 + (self.shift - 1) * t)
 
 

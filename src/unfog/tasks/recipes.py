@@ -56,16 +56,15 @@ class Recipe:
 recipes.add(
     "flow",
     aliases=("flow_matching",),
-    reference="Lipman et al. 2023, Flow Matching; solver: Lu et al. 2022, DPM-Solver++ 2M, on any "
-    "path",
-    summary="straight paths, velocity target, two-step solver in 20 calls: the default",
+    reference="Lipman et al. 2023, Flow Matching; solver: Zhao et al. 2023, UniPC, on any path",
+    summary="straight paths, velocity target, predictor-corrector in 20 calls: the default",
 )(
     Recipe(
         path={"name": "linear"},
         target={"name": "velocity"},
         times={"name": "logit_normal"},
-        grid={"name": "angle"},
-        solver={"name": "multistep"},
+        grid={"name": "shifted", "shift": 1.5},
+        solver={"name": "unipc"},
         sampling_steps=20,
         weight={"name": "unit"},
         schedule={"name": "cosine"},

@@ -40,8 +40,8 @@ SEED = 0x7E5E
 TABLE, QUICK = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32), (1, 2, 4, 8, 16, 32)
 LOOKED, CLOUD, VALUES = 64, 512, 4096
 """Samples that errors are measured on, one by one and as clouds."""
-SOLVERS = ({"name": "unipc"}, {"name": "multistep"})
-GRIDS = ({"name": "linear"}, {"name": "angle"})
+SOLVER = {"name": "unipc"}
+GRIDS = ({"name": "linear"}, {"name": "angle"}, {"name": "shifted", "shift": 1.5})
 
 
 def straight(model: Trained) -> bool:
@@ -141,7 +141,7 @@ def measured(model: Trained, guided: float | None, given: dict[str, Any] | None)
 def _starts(model: Trained, count: int, fewer: list[tuning.RowPart] | None) -> list[list[float]]:
     """Times to begin from: even in t, in the angle, the run's own, those fitted to a call less."""
     own = {name: value for name, value in model.config.grid.items() if name != "start"}
-    grids = [*GRIDS, own]
+    grids = [*GRIDS, *([own] if own not in GRIDS else [])]
     if fewer:
         grids.append({"name": "fitted", "knots": (*(row.t for row in fewer), 0.0)})
     found: list[list[float]] = []
@@ -245,9 +245,9 @@ def _kept(
 def _ways(model: Trained, *, quick: bool) -> list[tuple[dict[str, Any], dict[str, Any], int]]:
     """(solver, grid, calls per step) of what is tried: the run's own, and a few good ones."""
     own = {name: value for name, value in model.config.grid.items() if name != "start"}
-    pairs = [(model.config.solver, own), (SOLVERS[0], GRIDS[0]), (SOLVERS[0], own)]
+    pairs = [(model.config.solver, own), (SOLVER, GRIDS[0]), (SOLVER, own)]
     if not quick:
-        pairs += [(solver, grid) for solver in SOLVERS for grid in GRIDS]
+        pairs += [(SOLVER, grid) for grid in GRIDS]
     if model.config.flowmap is not None:
         pairs = [(model.config.solver, own), (model.config.solver, GRIDS[0])]
     found: list[tuple[dict[str, Any], dict[str, Any], int]] = []

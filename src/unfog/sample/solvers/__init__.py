@@ -37,6 +37,7 @@ from unfog.sample.solvers import (  # noqa: E402, F401  (they enter the registry
     dormand_prince,
     euler,
     heun,
+    lms,
     midpoint,
     multistep,
     multistep_sde,

@@ -34,7 +34,7 @@ class Turns:
 
 @solvers.add(
     NAME,
-    aliases=("lms", "deis", "linear_multistep"),
+    aliases=("deis",),
     reference="Bashforth & Adams 1883; in exponential form, as Zhang & Chen 2023, DEIS, sec. 3.3",
 )
 @dataclass(frozen=True)

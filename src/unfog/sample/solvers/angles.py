@@ -121,6 +121,26 @@ def turn_shares(
     return tuple(data), tuple(noise)
 
 
+@lru_cache(maxsize=16384)
+def level_shares(known: tuple[float, ...], end: float, power: float) -> tuple[float, ...]:
+    """Weights of noise predicted at the levels `known` (sigma / alpha, newest first), for its mean
+    from the newest level down to `end`: polynomials in level^power.
+
+    Returns: as many weights as levels; they sum to 1.
+    """
+    half, centre = (end - known[0]) / 2, (end + known[0]) / 2
+    knots = [level**power for level in known]
+    sums = [0.0] * len(knots)
+    for node, weight in zip(_NODES, _WEIGHTS):
+        at = (centre + half * node) ** power
+        for i, here in enumerate(knots):
+            value = weight / 2
+            for other in knots[:i] + knots[i + 1 :]:
+                value *= (at - other) / (here - other)
+            sums[i] += value
+    return tuple(sums)
+
+
 def _basis(known: tuple[float, ...], u: float) -> tuple[float, ...]:
     """Lagrange's polynomials in the cosine through `known`, at u.
 
