@@ -1,5 +1,8 @@
 """Strangeness against known densities: order, calibration, and independence of what stands beside."""
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -47,7 +50,16 @@ def mixed():
     )
 
 
-@pytest.mark.parametrize(("name", "least"), [("denoising_error", 0.9), ("knn", 0.75)])
+@pytest.mark.parametrize(
+    ("name", "least"),
+    [
+        ("denoising_error", 0.9),
+        ("likelihood", 0.99),
+        ("noised_neighbours", 0.9),
+        ("knn", 0.75),
+        ("diffusion_time", 0.75),
+    ],
+)
 def test_scores_rise_as_the_known_density_falls(name, least):
     x = mixed()
     scores = detectors.make(name)(case(), rows(x)).sum(1)
@@ -143,3 +155,47 @@ def test_wrong_options_are_named():
         detectors.make("denoising_error", levels=1)
     with pytest.raises(ArgumentError, match="draws=0"):
         DenoisingError()(case(draws=0), rows(mixed()[:2]))
+
+
+def test_noised_neighbours_are_the_density_of_the_noised_training_rows():
+    """Against the mixture that noise of each level makes of the rows, up to a constant."""
+    train = LAW.draw(60, rng=BatchRng(1))
+    x = mixed()[:40]
+    owners = torch.arange(3)
+    made = Case(
+        LAW.predictor(Linear()), Linear(), rows(train), Owners(("a", "b", "c"), owners, owners)
+    )
+    found = detectors.make("noised_neighbours", high=2.0, levels=3)(made, rows(x)).sum(1)
+    expected = torch.zeros(len(x))
+    for variance in (4.0, 2.0, 1.0):
+        spread = torch.full((60,), variance**0.5)
+        noised = Mixture(train, spread, torch.full((60,), 1 / 60))
+        expected -= noised.log_prob(x).float() + 1.5 * math.log(2 * math.pi * variance)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["knn", "noised_neighbours", "diffusion_time"])
+def test_a_training_row_is_left_out_of_what_it_is_compared_with(name):
+    """As if the training rows had been the others."""
+    train = LAW.draw(40, rng=BatchRng(1))
+    owners = torch.arange(3)
+
+    def made(points):
+        return Case(
+            LAW.predictor(Linear()), Linear(), rows(points), Owners(("a", "b", "c"), owners, owners)
+        )
+
+    own = replace(rows(train), own=torch.arange(40))
+    found = detectors.make(name)(made(train), own)
+    for place in (0, 17, 39):
+        others = torch.cat([train[:place], train[place + 1 :]])
+        alone = detectors.make(name)(made(others), rows(train[place : place + 1]))
+        torch.testing.assert_close(found[place : place + 1], alone, rtol=1e-3, atol=1e-4)
+
+
+def test_the_flow_of_the_exact_predictor_gives_the_density():
+    x = mixed()[:30]
+    found = detectors.make("likelihood", steps=40)(case(), rows(x)).sum(1)
+    centre = -1.5 * math.log(2 * math.pi)
+    expected = torch.nn.functional.softplus(centre - LAW.log_prob(x)).float()
+    torch.testing.assert_close(found, expected, rtol=0.02, atol=0.02)

@@ -11,7 +11,7 @@ from unfog.cli import run
 from unfog.errors import ArgumentError, DataError, UnknownName
 
 TINY = {"net.width": 32, "net.depth": 1}
-DETECTORS = ("knn", "denoising_error", "blend")
+DETECTORS = ("noised_neighbours", "knn", "diffusion_time", "denoising_error", "blend")
 
 
 def frame(count, seed=0):
@@ -89,6 +89,32 @@ def test_training_rows_are_counted(model):
     own = frame(400).iloc[model.splits.train[:3]]
     assert len(rows) == 3
     assert any(note.startswith("3 of the rows were trained on") for note in model.score(own).notes)
+
+
+@pytest.mark.parametrize("detector", ["noised_neighbours", "knn", "diffusion_time"])
+def test_own_rows_are_compared_with_the_others(detector):
+    """Strangers that the run learnt are found among its own rows, beside copies of nothing."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 2)).astype(np.float32)
+    x[:8] = rng.uniform(5, 9, (8, 2)) * rng.choice([-1, 1], (8, 2))
+    own = unfog.fit(x, steps=5, settings={"net.width": 16}, quiet=True, show=False)
+    found = own.score(detector=detector)
+    assert len(found) == 400
+    assert set(np.argsort(-found.score)[:8]) == set(range(8))
+    held = np.sort(np.concatenate([own.splits.validation, own.splits.test]))
+    order = found.score[held][:, None] <= found.score[held][None]
+    np.testing.assert_allclose(found.p_value[held], order.mean(1))  # each beside itself and others
+    assert "the run's own rows" in found.notes[-1]
+
+
+def test_likelihood_is_for_numbers(model):
+    with pytest.raises(ArgumentError, match="take 'denoising_error'"):
+        model.score(frame(5), detector="likelihood")
+    x = np.random.default_rng(0).normal(size=(300, 3)).astype(np.float32)
+    numbers = unfog.fit(x, steps=5, settings={"net.width": 16}, quiet=True, show=False)
+    fresh = x[:4].copy()
+    fresh[2, 1] = 9
+    assert numbers.score(fresh, detector="likelihood").strangest[2] == "1"
 
 
 def test_drift_and_wrong_names_are_named(model):

@@ -80,7 +80,7 @@ def evaluate(
 @app.command
 def score(
     run: Path,
-    source: str,
+    source: str | None = None,
     /,
     *,
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
@@ -100,7 +100,7 @@ def score(
     run
         A run folder of a table, or of an array of vectors.
     source
-        The rows to score, with the run's columns.
+        The rows to score, with the run's columns; where left out, the run's own.
     out
         A .csv, .tsv or .parquet; where left out, only the summary is printed.
     detector

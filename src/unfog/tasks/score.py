@@ -18,7 +18,7 @@ from unfog.tasks.evaluate import training_data
 from unfog.tasks.reasons import reasons
 from unfog.tasks.trained import Trained
 
-DEFAULT = "knn"
+DEFAULT = "noised_neighbours"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Scores:
 
 def score(
     model: Trained,
-    source: Any,
+    source: Any = None,
     *,
     detector: str | None = None,
     draws: int = 8,
@@ -124,7 +124,8 @@ def score(
     """Score rows of a table, or vectors of an array.
 
     Args:
-        source: rows with the run's columns; anything that its kind reads.
+        source: rows with the run's columns; anything that its kind reads. None: the run's own
+            rows, each beside the others; what is contaminated is scored so.
         detector: a name of `unfog detectors`.
         draws: noisings of a row at each noise level.     seed: of that noise; the same rows get the
             same scores, whatever stands beside them.
@@ -145,7 +146,8 @@ def score(
         raise DataError(
             f"only {len(items)} rows, so none were held out, and p-values need some; fit on more"
         )
-    fresh = _read(model, source)
+    own = source is None
+    fresh = items if own else _read(model, source)
     train, heldout = items.take(model.splits.train), items.take(held)
     locate, owners = _locator(model, train)
     case = Case(
@@ -159,16 +161,22 @@ def score(
         model.borders.space.back,
         model.device,
     )
-    rows = locate(fresh)
-    theirs = locate(heldout)
+    rows, theirs = locate(fresh), locate(heldout)
+    if own:
+        rows = replace(rows, own=_among(model.splits.train, len(items)))
     known, parts = made(case, theirs), made(case, rows)
     usual = strangest(known, theirs.odd, known)  # what counts for fresh rows counts for these
     parts = strangest(parts, rows.odd, known)
+    if own:
+        parts[held] = usual
     totals, expected = parts.double().sum(1), usual.double().sum(1)
+    chances = p_values(totals, expected)
+    if own:  # a held-out row is one of those that it is compared with
+        chances[held] = (chances[held] * (len(held) + 1) - 1) / len(held)
     why = reasons(parts.numpy(), rows.odd.numpy(), usual.numpy(), fresh, train, owners.names)
     return Scores(
         totals.numpy(),
-        p_values(totals, expected).numpy(),
+        chances.numpy(),
         parts.numpy(),
         owners.names,
         [[sentence for _, sentence in found] for found in why],
@@ -176,7 +184,7 @@ def score(
         name,
         len(held),
         expected.numpy(),
-        _notes(fresh, train, len(held)),
+        _notes(fresh, train, len(held), own=own),
     )
 
 
@@ -218,17 +226,32 @@ def _locator(model: Trained, train: Items) -> tuple[Any, Owners]:
     return vectors, Owners(tuple(map(str, range(codec.shape[0]))), own, own)
 
 
-def _notes(fresh: Items, train: Items, held: int) -> list[str]:
+def _among(train: Any, count: int) -> torch.Tensor:
+    """(count,) where each row stands among the training rows, -1 where it does not."""
+    places = torch.full((count,), -1)
+    places[torch.as_tensor(train)] = torch.arange(len(train))
+    return places
+
+
+def _notes(fresh: Items, train: Items, held: int, *, own: bool) -> list[str]:
     notes = []
     if held < 99:
         notes.append(
             f"the smallest p-value that {held} held-out rows can give is 1/{held + 1} = "
             f"{1 / (held + 1):.2g}: a false-alarm rate of 1 % can't be kept"
         )
+    if own:
+        notes.append(
+            "these are the run's own rows: each was compared with the other training rows, and its "
+            "p-value says how many of the held-out rows are as strange; where some rows of the "
+            "data are bad, some of those are"
+        )
+        return notes
     known, given = set(train.keys()), fresh.keys()
     repeated = sum(key in known for key in given)
     if repeated:
         notes.append(
-            f"{repeated} of the rows were trained on: they look more usual than fresh rows do"
+            f"{repeated} of the rows were trained on: they look more usual than fresh rows do; "
+            "score without a source to compare each of the run's own rows with the others"
         )
     return notes

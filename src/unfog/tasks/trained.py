@@ -110,7 +110,7 @@ class Trained:
 
         return evaluate(self, source, **choices)
 
-    def score(self, source: Any, **choices: Any) -> Any:
+    def score(self, source: Any = None, **choices: Any) -> Any:
         """How strange rows are, with p-values and reasons; see `unfog.tasks.score.score`."""
         from unfog.tasks.score import score
 

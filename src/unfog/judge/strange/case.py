@@ -30,12 +30,15 @@ class Rows:
             where none was); their states and points hold a filler.
         beyond: (N, C) float32, how far, in spreads, a number lies from the nearest one that its
             state can stand for; mostly 0.
+        own: (N,) long, where the row itself stands among the training rows, -1 where it does not;
+            None: nowhere. Detectors that look at training rows leave a row's own out.
     """
 
     state: State
     points: Tensor
     odd: Tensor
     beyond: Tensor
+    own: Tensor | None = None
 
     def __post_init__(self) -> None:
         count = len(self.points)
@@ -57,6 +60,7 @@ class Rows:
             self.points[index],
             self.odd[index],
             self.beyond[index],
+            None if self.own is None else self.own[index],
         )
 
 

@@ -29,13 +29,23 @@ class Knn:
 
     def __call__(self, case: Case, rows: Rows) -> Tensor:
         """(N, C): the mean distance, shared among columns by their squared differences."""
-        gaps, index = nearest(rows.points, case.train.points, k=self.k)
+        gaps, index = self._others(case, rows)
         parts = torch.zeros(len(rows), len(case.owners.names))
         for place in range(gaps.shape[1]):
             apart = (rows.points - case.train.points[index[:, place]]).square()
             shares = case.owners.sums(apart, case.owners.points)
             parts += shares / shares.sum(1, keepdim=True).clamp_min(1e-30) * gaps[:, place, None]
         return parts / gaps.shape[1]
+
+    def _others(self, case: Case, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Distances and places of the nearest training rows other than the row itself."""
+        if rows.own is None:
+            return nearest(rows.points, case.train.points, k=self.k)
+        gaps, index = nearest(rows.points, case.train.points, k=self.k + 1)
+        kept = index != rows.own[:, None]
+        kept[:, -1] &= ~kept.all(1)  # where the row itself is not among them, the farthest goes
+        shape = (len(rows), gaps.shape[1] - 1)
+        return gaps[kept].reshape(shape), index[kept].reshape(shape)
 
 
 @detectors.add("blend")
