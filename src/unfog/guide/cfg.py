@@ -20,6 +20,7 @@ def cfg(
     *,
     scale: float = 1.0,
     interval: tuple[float, float] = (0.0, 1.0),
+    both: Callable[..., tuple[Any, Any]] | None = None,
 ) -> Callable[..., Any]:
     """Classifier-free guidance: x_hat = lerp(unconditional, conditional, scale).
 
@@ -28,6 +29,8 @@ def cfg(
     Args:
         scale: 1 = the conditional model unchanged (and nothing else is called), 0 = unconditional.
         interval: times [low, high] in which to guide; outside, the conditional prediction is used.
+        both: the conditional and the unconditional prediction from one call, asked instead of the
+            two where both are needed.
     Ref: Kynkaanniemi et al. 2024, Applying Guidance in a Limited Interval, for `interval`.
     """
     checked_scale(scale)
@@ -38,7 +41,10 @@ def cfg(
             return conditional(x_t, t, s)
         if scale == 0:
             return unconditional(x_t, t, s)
-        base = unconditional(x_t, t, s)
-        return blend(x_t, base, [conditional(x_t, t, s)], [scale])
+        if both is None:
+            told, base = conditional(x_t, t, s), unconditional(x_t, t, s)
+        else:
+            told, base = both(x_t, t, s)
+        return blend(x_t, base, [told], [scale])
 
     return predict
