@@ -27,6 +27,7 @@ class Items:
         names: N file names, or None where the source has none.
         notes: plain sentences about what was skipped, converted or resized.
         origin: JSON-able; what `give_back` and `save` need to return the user's own type.
+        rest: where these items stand for more than memory is to hold: all of them, read in pieces.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Items:
     names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     origin: dict[str, Any] = field(default_factory=dict)
+    rest: Any = None
 
     def __post_init__(self) -> None:
         for name, values in self.columns.items():
@@ -78,6 +80,8 @@ class Items:
         digest = hashlib.sha256(self.kind.encode())
         if isinstance(self.data, Table):  # its columns are the items' columns
             self.data.feed(digest)
+            if self.rest is not None:
+                digest.update(self.rest.fingerprint().encode())
             return digest.hexdigest()
         _feed(digest, self.data)
         for name in sorted(self.columns):

@@ -36,12 +36,12 @@ def shuffled(places: np.ndarray, count: int, key: int) -> np.ndarray:
 
 
 def _turned(places: np.ndarray, a: int, b: int, keys: list[np.uint64]) -> np.ndarray:
-    left, right = places // np.uint64(b), places % np.uint64(b)
+    left, right = np.divmod(places, np.uint64(b))
     for turn, key in enumerate(keys):
         if turn % 2 == 0:
-            left = (left + _hash(right, key) % np.uint64(a)) % np.uint64(a)
+            left = np.mod(left + np.mod(_hash(right, key), np.uint64(a)), np.uint64(a))
         else:
-            right = (right + _hash(left, key) % np.uint64(b)) % np.uint64(b)
+            right = np.mod(right + np.mod(_hash(left, key), np.uint64(b)), np.uint64(b))
     return left * np.uint64(b) + right
 
 

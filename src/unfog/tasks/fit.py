@@ -22,11 +22,12 @@ from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
-from unfog.tasks.prepare import Prepared, encoded, prepare, reread
+from unfog.tasks.prepare import Prepared, prepare, reread
 from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, lineage, read_start, said, take
 from unfog.tasks.start import begun as begun_from
+from unfog.tasks.stored import training_states
 from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, together
 
@@ -240,7 +241,8 @@ def again(folder: pathlib.Path, source: Any) -> Prepared:
     if source is None:
         raise ArgumentError(f"{folder} was fitted on data in memory; give it again to resume")
     items = reread(source, config, splits)
-    prepared = Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    states, store, _ = training_states(items, splits, borders)
+    prepared = Prepared(config, items, splits, borders, states, store=store)
     if config.start and checkpoint.newest(folder)[0] is None:
         weights = take(build_model(config), config, borders, begun_from(config.start)).weights
         prepared = replace(prepared, start=weights)

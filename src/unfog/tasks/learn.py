@@ -14,7 +14,7 @@ from torch import Tensor
 from unfog.errors import ArgumentError
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
-from unfog.maths.states import State, each, lead
+from unfog.maths.states import State, each
 from unfog.model import files
 from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
@@ -47,7 +47,7 @@ from unfog.train.schedule import Horizon
 def batches_of(prepared: Prepared) -> Batches:
     """The training batches of a prepared run."""
     states, cond = prepared.states
-    config, given = prepared.config, prepared.source
+    config, given, store = prepared.config, prepared.source, prepared.store
 
     def fetch(index: np.ndarray) -> tuple[State, dict[str, Tensor]]:
         picked = torch.from_numpy(index)
@@ -60,10 +60,10 @@ def batches_of(prepared: Prepared) -> Batches:
         return each(lambda v: v[torch.from_numpy(index)], given)
 
     return Batches(
-        len(lead(states)),
+        prepared.count,
         config.train.batch,
         config.seed,
-        fetch,
+        fetch if store is None else store.fetch,
         augment=_augment(prepared),
         source=None if given is None else source,
         known=_known(prepared),

@@ -168,7 +168,7 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     config, watched = _watched(config, prepared, cost, wishes)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes)
     facts["looking"] = watched
-    free, items = facts["available_bytes"], len(prepared.splits.train)
+    free, items = facts["available_bytes"], prepared.count
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)
     facts["tried"] = trials.tried
@@ -281,7 +281,7 @@ def _chosen(
     """Climb to the size that the budget is for; a size that memory does not hold is passed by."""
     while start > 0 and not trials.fits(sizes[start]):
         start -= 1
-    items = len(trials.prepared.splits.train)
+    items = trials.prepared.count
     numbers = items * entries(trials.prepared.config)
 
     def updates(size: Size) -> float:

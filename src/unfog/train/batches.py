@@ -19,7 +19,6 @@ from unfog.maths.shuffle import shuffled
 from unfog.train.crops import Crops
 from unfog.train.share import Share
 
-
 MANY = 2**20
 """Items from which an epoch's order is worked out batch by batch, instead of being held."""
 
