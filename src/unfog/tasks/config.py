@@ -85,7 +85,11 @@ class ReflowConfig(Part):
 
 
 class DataConfig(Part):
-    """Where the data came from and how it was read; the splits hold its fingerprint."""
+    """Where the data came from and how it was read; the splits hold its fingerprint.
+
+    Attributes:
+        shown: of a table on disk, the rows that the run could come to: about so many are encoded.
+    """
 
     source: str | None = None
     reading: dict[str, Any] = {}
@@ -93,6 +97,7 @@ class DataConfig(Part):
     item: list[int] = []
     notes: list[str] = []
     origin: dict[str, Any] = {}
+    shown: int | None = None
 
 
 class Config(Part):

@@ -249,7 +249,7 @@ def _prepared(teacher: Start, config: Config, source: Any, items: Items | None) 
         moved = config.data.model_copy(update={"source": str(pathlib.Path(source).resolve())})
         config = config.model_copy(update={"data": moved})
     borders = teacher.borders
-    states, store, _ = training_states(items, splits, borders)
+    states, store, _ = training_states(items, splits, borders, config.data.shown)
     prepared = Prepared(config, items, splits, borders, states, store=store)
     prepared = started(prepared, teacher)
     told = [*prepared.config.reasons[:-1], f"learns the flow of {teacher.folder} by "

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from unfog.errors import ArgumentError
 from unfog.failpoints import at
 from unfog.kinds.splits import Splits
@@ -29,9 +31,13 @@ from unfog.tasks.start import Start, lineage, read_start, said, take
 from unfog.tasks.start import begun as begun_from
 from unfog.tasks.stored import training_states
 from unfog.train import checkpoint
-from unfog.train.dist import World, here, place, together
+from unfog.train.dist import World, here, place, threads, together
 
 BUDGET = "5m"
+RATE = 20_000
+"""Items a second that a thread of a CPU trains on at most."""
+LARGEST = 8192
+"""A batch is not larger unless asked."""
 FREE = ("train.micro",)
 """Settings that a run may be resumed with another value of: they change no update."""
 
@@ -140,6 +146,7 @@ def fit(
             device=str(device_of(device)),
             held=held,
             start=other,
+            shown=_shown(steps, batch, wanted, used, world),
         )
         settings = dict(settings or {})
         elapsed = time.monotonic() - begun
@@ -231,6 +238,15 @@ def _as_chief(prepared: Prepared, world: World) -> Prepared:
     return prepared.with_config(Config.model_validate(world.say(prepared.config.to_json())))
 
 
+def _shown(
+    steps: int | None, batch: int | None, budget: float, device: torch.device, world: World
+) -> int | None:
+    """How many items a run can come to, at most; None where that is not known."""
+    if steps is not None:
+        return steps * (LARGEST if batch is None else max(batch, LARGEST))
+    return int(RATE * budget * threads(world)) if device.type == "cpu" else None
+
+
 def again(folder: pathlib.Path, source: Any) -> Prepared:
     """The preparation of a run on disk, with its data read once more and checked to be the same."""
     config = runfolder.read_config(folder)
@@ -241,7 +257,7 @@ def again(folder: pathlib.Path, source: Any) -> Prepared:
     if source is None:
         raise ArgumentError(f"{folder} was fitted on data in memory; give it again to resume")
     items = reread(source, config, splits)
-    states, store, _ = training_states(items, splits, borders)
+    states, store, _ = training_states(items, splits, borders, config.data.shown)
     prepared = Prepared(config, items, splits, borders, states, store=store)
     if config.start and checkpoint.newest(folder)[0] is None:
         weights = take(build_model(config), config, borders, begun_from(config.start)).weights

@@ -94,11 +94,13 @@ def prepare(
     items: Items | None = None,
     held: float = 0.1,
     start: Start | None = None,
+    shown: int | None = None,
 ) -> Prepared:
     """Read, split, fit codec, conditions and space on the training part, and resolve the
     configuration. `items`, where given, are what reading the source gave; `held` is the share of
     them that validates, and as much that tests; `start` is a run whose net and space are taken,
-    where the user has not chosen others, and whose weights are to follow (`started`).
+    where the user has not chosen others, and whose weights are to follow (`started`); `shown` is
+    how many items the run can come to, at most.
     """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
@@ -139,6 +141,7 @@ def prepare(
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
     content["fields"] = fields
+    content["data"]["shown"] = shown if items.rest is not None else None
     content["reasons"] += grant(content, chosen.wishes, settings, room)
     _refuse(content, recipe)
     if not any(key.split(".")[0] == "space" for key in settings):
@@ -170,7 +173,7 @@ def prepare(
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
-    states, store, notes = training_states(items, splits, borders)
+    states, store, notes = training_states(items, splits, borders, shown)
     config = config.model_copy(update={"reasons": [*config.reasons, *notes]})
     config = fitted_to(config, states[0])
     return Prepared(config, items, splits, borders, states, store=store)

@@ -85,13 +85,16 @@ class OnDisk:
 
 
 def training_states(
-    items: Items, splits: Splits, borders: Borders
+    items: Items, splits: Splits, borders: Borders, most: int | None = None
 ) -> tuple[States, Stored | None, list[str]]:
     """States of the training part; of some, and where all of them are, if that is not memory; and
     sentences about it.
+
+    Args:
+        most: rows of a table on disk that the run can come to; no more are encoded.
     """
     if items.rest is not None:
-        store, notes = on_disk(items, splits, borders)
+        store, notes = on_disk(items, splits, borders, most)
         return encoded(items, splits, borders), store, notes
     lazy = lazily(items, splits, borders)
     if lazy is not None:
@@ -143,11 +146,13 @@ def lazily(items: Items, splits: Splits, borders: Borders) -> tuple[States, Stor
 
 
 def on_disk(
-    items: Items, splits: Splits, borders: Borders, show: bool | None = None
+    items: Items, splits: Splits, borders: Borders, most: int | None = None
 ) -> tuple[Stored, list[str]]:
     """All rows of a table that is read in pieces, but those equal to held-out ones, encoded into a
     file; and sentences about it.
 
+    Args:
+        most: rows to encode, about, chosen at random; None = all.
     Raises: ResourceError where the disk has no room.
     """
     rest, codec, given = items.rest, borders.codec, borders.given
@@ -156,10 +161,11 @@ def on_disk(
     spill: Spill | None = None
     dtypes: dict[str, torch.dtype] = {}
     moved: dict[str, int] = {}
-    done = looked = 0
-    with bar(f"encoding {len(rest)} rows", len(rest), show=show) as line:
-        for number, table in enumerate(rest.tables()):
-            whole = len(table)
+    looked = 0
+    share = 1.0 if most is None else min(1.0, most / len(rest))
+    with bar(f"encoding {round(share * len(rest))} rows", len(rest)) as line:
+        for number, (begun, table) in enumerate(rest.tables(share)):
+            line.to(begun)
             table = table[~np.isin(contents(table, 0), apart)]
             if len(table):
                 state = codec.encode(table, piece=number + 1)
@@ -167,7 +173,8 @@ def on_disk(
                 asked = {name: plain(table.columns[name]) for name in named if name is not None}
                 cond = given.encode(given.pick(asked), len(table))
                 if spill is None:
-                    spill = Spill(_packed(codec, state, cond, dtypes), (), len(rest))
+                    wanted = round(share * len(rest))
+                    spill = Spill(_packed(codec, state, cond, dtypes), (), wanted)
                 packed = np.empty(len(table), spill.dtype)
                 for name in packed.dtype.names or ():
                     home = state if name.startswith("x.") else cond
@@ -177,12 +184,13 @@ def on_disk(
                     looked += len(table)
                     for name, count in codec.moved(table).items():
                         moved[name] = moved.get(name, 0) + count
-            done += whole
-            line.to(done)
     if spill is None:
         raise DataError("every row equals one that was held out; there is nothing to learn from")
-    row = spill.dtype.itemsize
-    notes = [f"{spill.count} rows train, {row} bytes each in a file that is gone when the run ends"]
+    notes = [
+        f"{spill.count} rows train, {spill.dtype.itemsize} bytes each in a file that is gone when "
+        "the run ends"
+        + ("" if share == 1 else f"; {100 * share:.2g} % of all, more than the run can come to")
+    ]
     notes += [
         f"about {100 * count / looked:.2g} % of the numbers of column {name!r} lie where the "
         "sample has none; they are learnt as the nearest that it has"

@@ -19,6 +19,7 @@ from unfog.kinds.table.arrow import column_of
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.codec import TableCodec
 from unfog.kinds.table.columns import Column
+from unfog.kinds.table.draws import place_keys, uniforms
 from unfog.kinds.table.gaussianise import Number
 from unfog.kinds.table.identifiers import fit_identifiers
 from unfog.kinds.table.levels import Levels, plain_levels
@@ -95,12 +96,20 @@ class Streamed:
         """Of the files' row groups: counts, sizes, and the statistics of every column in each."""
         return self.parts.digest
 
-    def tables(self) -> Iterator[Table]:
-        """All rows in order, in pieces."""
+    def tables(self, share: float = 1.0) -> Iterator[tuple[int, Table]]:
+        """All rows in order, in pieces, each with the number of its first row; or a share of them,
+        at random.
+        """
+        import pyarrow as pa
+
         begun = 0
         for piece in self.parts.pieces():
-            yield typed(piece, begun, self.dtypes)
-            begun += piece.num_rows
+            end = begun + piece.num_rows
+            if share < 1:
+                drawn = uniforms(place_keys(begun, end - begun, 5), "share")
+                piece = piece.take(pa.array(np.flatnonzero(drawn < share)))
+            yield begun, typed(piece, begun, self.dtypes)
+            begun = end
 
     def widened(self, codec: TableCodec, training: Table) -> TableCodec:
         """The codec of some rows, so that it has a place for every value in all of them."""

@@ -75,7 +75,7 @@ def more(model: Trained, last: Model, mine: Noisings, theirs: Noisings | None) -
 def prepared_of(model: Trained) -> Prepared:
     """The run's training part, encoded as it was for the run."""
     items = training_data(model)
-    states, store, _ = training_states(items, model.splits, model.borders)
+    states, store, _ = training_states(items, model.splits, model.borders, model.config.data.shown)
     return Prepared(model.config, items, model.splits, model.borders, states, store=store)
 
 
