@@ -322,6 +322,12 @@ def sample(
         last = done.first + done.count - 1
         print(f"samples {done.first} to {last} are in {done.folder}{there}", file=sys.stderr)
         return None
+    if budget is None and candidates is None and not novelty:
+        from unfog.tasks.pour import poured, pours
+
+        if pours(model, out, count, choices["given"]):
+            file = poured(model, out, count, choices, overwrite=overwrite)
+            return file.told(seed, json)
     samples = model.sample(count, candidates=candidates, **choices)
     where = samples.save(out, overwrite=overwrite)
     facts = {"out": str(where), "count": len(samples), "seed": seed}
