@@ -11,6 +11,7 @@ import numpy as np
 
 from unfog.errors import ShapeError
 from unfog.kinds.table.cells import Table
+from unfog.train.spill import Mapped
 
 Column = np.ndarray | list[Any]
 
@@ -59,7 +60,7 @@ class Items:
         index = index.astype(np.int64)  # an empty list arrives as floats
         return Items(
             kind=self.kind,
-            data=self.data[index],
+            data=self.data.take(index) if isinstance(self.data, Mapped) else self.data[index],
             columns={name: pick(values, index) for name, values in self.columns.items()},
             names=None if self.names is None else [self.names[i] for i in index],
             notes=self.notes,
@@ -95,9 +96,9 @@ def pick(values: Column, index: np.ndarray) -> Column:
     return values[index] if isinstance(values, np.ndarray) else [values[i] for i in index]
 
 
-def _feed(digest: Any, values: Column) -> None:
+def _feed(digest: Any, values: Column | Mapped) -> None:
     """Add values to a running hash, dtype and shape included, a slab at a time."""
-    if isinstance(values, np.ndarray) and values.dtype != object:
+    if isinstance(values, np.ndarray | Mapped) and values.dtype != object:
         digest.update(f"{values.dtype.str}{values.shape}".encode())
         for start in range(0, len(values), 1024):
             digest.update(np.ascontiguousarray(values[start : start + 1024]).tobytes())

@@ -58,7 +58,7 @@ RARE = 1.4
 """The distance of these as a ratio, but for looks whose first samples are a sign themselves."""
 
 
-KNOWN, NUMBERS = 40_000, 2**26
+KNOWN, NUMBERS = 40_000, 2**25
 """Training rows, and numbers of training items, that samples are compared with at most."""
 
 
