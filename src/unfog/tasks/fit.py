@@ -30,6 +30,7 @@ from unfog.tasks.show import note
 from unfog.tasks.start import Start, lineage, read_start, said, take
 from unfog.tasks.start import begun as begun_from
 from unfog.tasks.stored import training_states
+from unfog.tasks.within import parsed
 from unfog.train import checkpoint
 from unfog.train.dist import World, here, place, threads, together
 
@@ -38,7 +39,7 @@ RATE = 20_000
 """Items a second that a thread of a CPU trains on at most."""
 LARGEST = 8192
 """A batch is not larger unless asked."""
-FREE = ("train.micro",)
+FREE = ("train.micro", "train.recompute", "train.memory")
 """Settings that a run may be resumed with another value of: they change no update."""
 
 
@@ -65,6 +66,7 @@ def fit(
     dry_run: bool = False,
     spent: float = 0.0,
     held: float = 0.1,
+    memory: str | float | None = None,
     start: str | pathlib.Path | None = None,
     show: bool | None = None,
     quiet: bool = False,
@@ -85,6 +87,8 @@ def fit(
         spent: seconds of the budget that are gone already.
         held: share of the items that validates, and as much that tests; with 0 all are learnt
             from, and judging needs other data.
+        memory: the most that the run may hold, such as "8GB"; a batch is then cut into pieces, and
+            blocks computed twice, where that is needed.
         start: a finished run to start from: its net, its space where that was fitted, its weights.
     Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
@@ -100,6 +104,8 @@ def fit(
     world = here()
     quiet, show = quiet or not world.chief, show if world.chief else False
     used = place(device_of(device), world)
+    if memory is not None:
+        settings = {**(settings or {}), "train.memory": parsed(memory)}
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
     if start is not None and resume:

@@ -18,6 +18,7 @@ from unfog.maths.states import State, each
 from unfog.model import files
 from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
+from unfog.nets.recompute import recompute
 from unfog.tasks.assemble import build_model, build_schedule
 from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
@@ -122,6 +123,7 @@ def learn(
     model = build_model(config).to(device)
     if prepared.start is not None:
         files.fill_module(model, prepared.start, folder)
+    recompute(model.net, config.train.recompute)
     sharded = config.train.shard == "fsdp" and world.size > 1
     ema: Ema[Model] = Ema(model, config.train.ema)
     snapshots = None
