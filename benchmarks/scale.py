@@ -220,7 +220,7 @@ def blobs(home: pathlib.Path) -> pathlib.Path:
 
 
 def memory(home: pathlib.Path, source: pathlib.Path) -> list[Row]:
-    """Foreseen by arithmetic, before any update, against what was held; and a limit that is kept."""
+    """What arithmetic foresees before any update, what was held; and a limit that is kept."""
     table, pictures = home / "memory.parquet", blobs(home)
     make_table(source, table, 20_000)
     grid = ["--set", "space=identity", "--batch", "64"]

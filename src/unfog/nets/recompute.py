@@ -65,7 +65,7 @@ def passed(block: nn.Module, *inputs: Any) -> Any:
 
 @contextlib.contextmanager
 def spanning(seen: dict[int, int]) -> Iterator[list[Span]]:
-    """Within, every block that is passed says (bytes that it adds to `seen`, bytes of its input)."""
+    """Within, every block that is passed says how many bytes it adds to `seen`, and its input's."""
     spans: list[Span] = []
     token = _watched.set((seen, spans))
     try:

@@ -55,7 +55,10 @@ class Parts:
                 count += about.num_rows
                 for group in groups:
                     cut = [group.column(i) for i in range(group.num_columns)]
-                    told = [(one.total_uncompressed_size, str(one.statistics)) for one in cut]
+                    told = [
+                        (one.total_uncompressed_size, one.statistics and one.statistics.to_dict())
+                        for one in cut
+                    ]
                     digest.update(repr((group.num_rows, told)).encode())
         assert first is not None
         names = [name for name in first.names if not re.fullmatch(r"__index_level_\d+__", name)]
@@ -64,8 +67,8 @@ class Parts:
         digest.update(str(count).encode())
         return cls(paths, names, count, digest.hexdigest())
 
-    def pieces(self, rows: int = PIECE) -> Iterator[Any]:
-        """All rows in order, as pyarrow tables of at most so many. Page checksums are verified."""
+    def pieces(self) -> Iterator[Any]:
+        """All rows in order, as pyarrow tables of at most PIECE. Page checksums are verified."""
         import pyarrow as pa
 
         left = self.count
@@ -73,7 +76,7 @@ class Parts:
             if left <= 0:
                 return
             with _opened(path) as file:
-                for batch in file.iter_batches(rows, columns=self.names, use_threads=False):
+                for batch in file.iter_batches(PIECE, columns=self.names, use_threads=False):
                     table = pa.Table.from_batches([batch]).slice(0, left)
                     left -= table.num_rows
                     yield table
