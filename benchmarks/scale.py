@@ -1,6 +1,7 @@
 """What memory and time do as data grows: rows, images, samples, nets, processes.
 
     python benchmarks/scale.py rows --table adult.csv --counts 100000,1000000,10000000
+    python benchmarks/scale.py epochs --table adult.csv --counts 500000,1000000,2000000
     python benchmarks/scale.py samples --table adult.csv --counts 100000,1000000
     python benchmarks/scale.py images --pictures fashion.npz --counts 50000,200000
     python benchmarks/scale.py memory --table adult.csv
@@ -24,81 +25,15 @@ import tempfile
 import time
 from typing import Any
 
-import numpy as np
+from scale_data import blobs, make_images, make_table
 
-PIECE = 200_000
-"""Rows that are made at once."""
-ROW = 100
-"""Bytes on disk that a row of the made table takes at most, and its copy for the net."""
+PARTS = ("rows", "epochs", "samples", "images", "memory", "processes")
 ROWS = [100_000, 1_000_000, 2_000_000, 10_000_000]
+EPOCHS = [500_000, 1_000_000, 2_000_000]
 IMAGES = [50_000, 100_000, 200_000]
 
 
 Row = dict[str, Any]
-
-
-def room(folder: pathlib.Path, wanted: float) -> None:
-    """Stop where the disk does not hold so many bytes and as much again."""
-    free = shutil.disk_usage(folder).free
-    if 2 * wanted > free:
-        sys.exit(f"{folder} has {free / 1e9:.1f} GB free, and this takes {2 * wanted / 1e9:.1f} GB")
-
-
-def make_table(source: pathlib.Path, out: pathlib.Path, count: int, seed: int = 0) -> None:
-    """Rows of a real table drawn again, their wide numbers shaken by a hundredth of their spread,
-    a key in front and a category that one row in a million has; written in pieces.
-    """
-    import pandas as pd
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    real = pd.read_csv(source)
-    room(out.parent, ROW * count)
-    rng = np.random.default_rng(seed)
-    writer = None
-    for begun in range(0, count, PIECE):
-        rows = min(PIECE, count - begun)
-        some = real.iloc[rng.integers(0, len(real), rows)].reset_index(drop=True)
-        for name in some.columns:
-            if some[name].dtype.kind in "if" and real[name].nunique() > 1000:
-                moved = some[name] + 0.01 * real[name].std() * rng.standard_normal(rows)
-                moved = moved.clip(real[name].min(), None)
-                some[name] = (
-                    moved.round().astype("int64") if some[name].dtype.kind == "i" else moved
-                )
-        some.insert(0, "row_id", np.arange(begun, begun + rows))
-        flag = np.where(rng.random(rows) < 1e-6, "seldom", "often")
-        some["flag"] = np.where(np.arange(begun, begun + rows) == count // 2, "seldom", flag)
-        table = pa.Table.from_pandas(some, preserve_index=False)
-        if writer is None:
-            writer = parquet.ParquetWriter(out, table.schema, write_page_checksum=True)
-        writer.write_table(table)
-    assert writer is not None
-    writer.close()
-
-
-def make_images(source: pathlib.Path, out: pathlib.Path, count: int) -> None:
-    """Pictures of an .npz, one PNG of 32×32 each, in folders of a thousand; shifted and mirrored so
-    that few are equal.
-    """
-    from PIL import Image
-
-    with np.load(source) as arrays:
-        name = max(arrays.files, key=lambda one: arrays[one].nbytes)
-        real = arrays[name]
-    room(out.parent, 4096 * count)
-    if os.statvfs(out.parent).f_favail < 1.1 * count:
-        sys.exit(f"{out.parent} has too few free inodes for {count} files")
-    rng = np.random.default_rng(0)
-    side = real.shape[1]
-    for i in range(count):
-        if i % 1000 == 0:
-            (out / f"{i // 1000:04d}").mkdir(parents=True)
-        canvas = np.zeros((32, 32, *real.shape[3:]), np.uint8)
-        top, left = rng.integers(0, 32 - side + 1, 2)
-        one = real[i % len(real)]
-        canvas[top : top + side, left : left + side] = one[:, ::-1] if i // len(real) % 2 else one
-        Image.fromarray(canvas).save(out / f"{i // 1000:04d}" / f"{i:07d}.png", compress_level=1)
 
 
 def run(command: list[str], **environment: str) -> dict[str, Any]:
@@ -156,6 +91,46 @@ def rows(home: pathlib.Path, source: pathlib.Path, counts: list[int], budget: st
     return found
 
 
+def epochs(home: pathlib.Path, source: pathlib.Path, counts: list[int], updates: int) -> list[Row]:
+    """CPU-time of an epoch of so many rows from disk: updates of the same net, taken in turns."""
+    from statistics import median
+
+    from unfog.tasks.assemble import build_model, build_objective
+    from unfog.tasks.learn import batches_of
+    from unfog.tasks.prepare import prepare
+    from unfog.train.loop import train
+    from unfog.train.optim import adamw
+    from unfog.train.schedule import Constant, Horizon
+
+    loops, found = [], []
+    for count in counts:
+        data = home / f"epochs-{count}.parquet"
+        make_table(source, data, count)
+        prepared = prepare(
+            data, kind=None, given=[], recipe="flow", batch=128, lr=None, reading={}, seed=0,
+            device="cpu", settings={"net.width": 128, "net.depth": 2},
+        )  # fmt: skip
+        model, batches = build_model(prepared.config), batches_of(prepared)
+        objective, plain = build_objective(prepared.config), Constant(warmup=0.0)
+        steps = Horizon(10**9)
+        loop = train(model, batches, adamw(model, lr=1e-3), objective, plain, horizon=steps, seed=0)
+        loops.append((prepared.count, loop, []))
+    for number in range(updates):
+        for _, loop, taken in loops:
+            begun = time.process_time()
+            next(loop)
+            if number > 2:
+                taken.append(time.process_time() - begun)
+    first = 0.0
+    for count, _, taken in loops:
+        epoch = median(taken) * count / 128
+        first = first or epoch / count
+        row = {"rows": count, "update_cpu_ms": round(1000 * median(taken), 2)}
+        times = round(epoch / (first * loops[0][0]), 2)
+        found.append({**row, "epoch_cpu_s": round(epoch, 1), "times": times})
+    return found
+
+
 def samples(home: pathlib.Path, source: pathlib.Path, counts: list[int]) -> list[Row]:
     """Draw so many rows to Parquet from a small net."""
     import pyarrow.compute as pc
@@ -208,15 +183,6 @@ def images(home: pathlib.Path, source: pathlib.Path, counts: list[int], budget: 
         )
         shutil.rmtree(data)
     return found
-
-
-def blobs(home: pathlib.Path) -> pathlib.Path:
-    """2000 grey images of 32×32 with structure, as an .npy."""
-    rng = np.random.default_rng(0)
-    smooth = np.kron(rng.random((2000, 4, 4, 1)), np.ones((1, 8, 8, 1)))
-    noisy = np.clip(smooth + 0.1 * rng.standard_normal(smooth.shape), 0, 1)
-    np.save(home / "blobs.npy", (255 * noisy).astype(np.uint8))
-    return home / "blobs.npy"
 
 
 def memory(home: pathlib.Path, source: pathlib.Path) -> list[Row]:
@@ -307,13 +273,15 @@ def main(argv: list[str] | None = None) -> list[Row]:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "part",
-        choices=["rows", "samples", "images", "memory", "processes", "make-table", "make-images"],
+        choices=[*PARTS, "make-table", "make-images"],
     )
     parser.add_argument("--table", type=pathlib.Path, help="a real table, .csv")
     parser.add_argument("--pictures", type=pathlib.Path, help="real pictures, .npz")
     parser.add_argument("--counts", default="", help="sizes, by commas")
     parser.add_argument("--budget", default="60s", help="of every fit")
-    parser.add_argument("--updates", type=int, default=400, help="of the longer run of processes")
+    parser.add_argument(
+        "--updates", type=int, default=400, help="of processes, the longer run, and of epochs"
+    )
     parser.add_argument("--home", type=pathlib.Path, help="where data and runs lie; else temporary")
     parser.add_argument("--out", type=pathlib.Path, help="JSON")
     asked = parser.parse_args(argv)
@@ -329,6 +297,7 @@ def main(argv: list[str] | None = None) -> list[Row]:
             return []
         parts = {
             "rows": lambda: rows(home, asked.table, counts or ROWS, asked.budget),
+            "epochs": lambda: epochs(home, asked.table, counts or EPOCHS, asked.updates),
             "samples": lambda: samples(home, asked.table, counts or ROWS[:2]),
             "images": lambda: images(home, asked.pictures, counts or IMAGES, asked.budget),
             "memory": lambda: memory(home, asked.table),
