@@ -7,7 +7,7 @@ import pytest
 from unfog.errors import DataError
 from unfog.kinds import kinds
 from unfog.kinds.infer import infer
-from unfog.kinds.table import parts, read, streamed
+from unfog.kinds.table import parts, read, streamed, textparts
 from unfog.kinds.table.streamed import Streamed
 
 COUNT = 4000
@@ -133,3 +133,59 @@ def test_an_infinite_number_far_down_is_named_with_its_place(tmp_path):
     bad.to_parquet(tmp_path / "bad.parquet")
     with pytest.raises(DataError, match=r"row 1 of column 'size'.*counted from row 3501 on"):
         TABLE.read(tmp_path / "bad.parquet", sample=True)
+
+
+def lines(count=3000):
+    """CSV with what a cut may break: quotes, line ends inside them, commas, words for a hole."""
+    rng = np.random.default_rng(1)
+    yield "name,day,whole,part,truth,note"
+    for row in range(count):
+        part = "NA" if row % 11 == 0 else f"{rng.normal():.3f}"
+        whole = row if row != odd_row_of(count) else row + 0.5
+        note = ["plain", '"a, ""b"""', '"two\nlines"', ""][row % 4]
+        yield f"{'xyz'[row % 3]},{row % 28 + 1}/3/2020,{whole},{part},{row % 2 == 0},{note}"
+
+
+def odd_row_of(count):
+    return max(set(range(count)) - set(streamed.places(count).tolist()))
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_large_csv_in_pieces_is_the_csv_read_whole(tmp_path, monkeypatch, end):
+    monkeypatch.setattr(textparts, "BIG", 1000)
+    monkeypatch.setattr(textparts, "BLOCK", 1777)  # no piece ends where a row does
+    file = tmp_path / "big.csv"
+    file.write_bytes("".join(line + end for line in lines()).encode())
+    whole, some = TABLE.read(file), TABLE.read(file, sample=True)
+    assert len(some) == 400
+    assert isinstance(some.rest, Streamed)
+    assert some.origin["columns"] == whole.origin["columns"] | {
+        "whole": some.origin["columns"]["whole"]
+    }
+    wanted = whole.data[streamed.places(3000)]
+    assert some.data.keys() == wanted.keys()
+    tables = [table for _, table in some.rest.tables()]
+    for name, cells in whole.data.columns.items():
+        found = [table.columns[name] for table in tables]
+        assert {one.values.dtype for one in found} == {cells.values.dtype}, name
+        assert np.array_equal(np.concatenate([one.present for one in found]), cells.present)
+        values = np.concatenate([one.known() for one in found])
+        assert np.array_equal(values, cells.known()), name
+    codec = some.rest.widened(TABLE.codec.fit(some), some.data)
+    assert len(codec.encode(tables[0])["num"]) == len(tables[0])
+
+
+def test_a_word_among_numbers_far_down_a_large_csv_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(textparts, "BIG", 1000)
+    monkeypatch.setattr(textparts, "BLOCK", 1777)
+    rows = list(lines())
+    spoilt = next(i for i in range(2990, 0, -1) if i - 1 not in set(streamed.places(3000).tolist()))
+    rows[spoilt] = rows[spoilt].replace("/3/2020,", "/3/2020,many,", 1).replace("many,", "many", 1)
+    file = tmp_path / "big.csv"
+    file.write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"column 'whole' is 'many.*counted from row"):
+        TABLE.read(file, sample=True)
+    rows[2000] += ",one more"
+    file.write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"has 7 cells .*lines are counted from line"):
+        TABLE.read(file, sample=True)

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from unfog.errors import DataError, UnfogError
+from unfog.kinds.table.cells import Cells
 
 PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
 PIECE = 2**16
@@ -23,13 +24,15 @@ class Parts:
 
     Attributes:
         paths: of the files.     names: of the columns, without an index that pandas stored.
-        count: rows, at most `limit` where that was asked for.
+        count: rows, at most `limit` where that was asked for.     digest: of what they hold.
+        loose: whether whole numbers may become decimal ones further down.
     """
 
     paths: list[Path]
     names: list[str]
     count: int
     digest: str
+    loose: ClassVar[bool] = False
 
     @classmethod
     def open(cls, path: Path, limit: int | None = None) -> Parts:
@@ -40,7 +43,10 @@ class Parts:
         """
         paths = parquet_files(path) if path.is_dir() else [path]
         if not paths:
-            raise DataError(f"{path}: holds no .parquet file; give a folder of them, or one")
+            raise DataError(
+                f"{path}: is a folder that holds no .parquet file; give a .csv, .tsv or .parquet "
+                "file, or a folder of .parquet files"
+            )
         count, digest, first = 0, hashlib.sha256(), None
         for one in paths:
             with _opened(one) as file:
@@ -84,6 +90,10 @@ class Parts:
                         return
         if left > 0:
             raise DataError(f"{self.paths[-1]}: holds fewer rows than it declares; write it again")
+
+    def cells(self, name: str, chunks: Any) -> Cells | None:
+        """A column of a piece as cells; None where its own type says how."""
+        return None
 
 
 def parquet_files(folder: Path) -> list[Path]:

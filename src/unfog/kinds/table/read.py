@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from unfog.errors import ArgumentError, DataError, UnknownName
 from unfog.kinds.columns import with_given
 from unfog.kinds.items import Items
 from unfog.kinds.npy import check_memory
+from unfog.kinds.table import textparts
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.csvfile import read_csv
 from unfog.kinds.table.frames import from_arrow, from_memory
@@ -20,7 +22,8 @@ from unfog.kinds.table.objects import Column
 from unfog.kinds.table.parquet import CELL, read_parquet
 from unfog.kinds.table.parts import PARQUET, Parts
 from unfog.kinds.table.spelling import understand
-from unfog.kinds.table.streamed import MANY, SAMPLE, Streamed, sampled
+from unfog.kinds.table.streamed import MANY, SAMPLE, Streamed, sampled, some_rows
+from unfog.kinds.table.textparts import TextParts, decided
 from unfog.registry import unknown
 
 DELIMITED = re.compile(r"\.(csv|tsv|tab|txt)(\.gz)?$", re.IGNORECASE)
@@ -76,6 +79,13 @@ def read(
     if path is not None and parted and (path.is_dir() or (sample and path.is_file())):
         columns, notes, rest = _parted(path, types or {}, limit, sample, progress)
         origin["type"], name = "parquet", str(source)
+    elif path is not None and sample and _large(path, encoding):
+        text = TextParts.cut(
+            path, delimiter=delimiter, encoding=encoding, missing=missing, limit=limit
+        )
+        columns, notes, rest = _texts(text, types or {}, progress)
+        origin |= {"type": "tsv" if text.delimiter == "\t" else "csv", "delimiter": text.delimiter}
+        name = str(source)
     elif path is not None:
         columns, notes = _file(
             path,
@@ -149,11 +159,54 @@ def _parted(
         return from_arrow(table)[0], [f"{len(parts.paths)} Parquet files are one table"], None
     _check_names(types, dict.fromkeys(parts.names))
     some, rest = sampled(parts, types, progress)
-    note = (
-        f"{parts.count} rows are not held: {SAMPLE} at random stand for them where the codec is "
+    return from_arrow(some)[0], [_unheld(parts.count)], rest
+
+
+def _unheld(count: int) -> str:
+    return (
+        f"{count} rows are not held: {SAMPLE} at random stand for them where the codec is "
         "fitted and parts are split, and all others train, read in pieces"
     )
-    return from_arrow(some)[0], [note], rest
+
+
+def _large(path: Path, encoding: str | None) -> bool:
+    """Whether this is text that is read in pieces: large, not packed, lines ending in one byte."""
+    if not re.search(r"\.(csv|tsv|tab|txt)$", path.name, re.IGNORECASE) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff") or "16" in (encoding or "")
+    return path.stat().st_size > textparts.BIG and not wide and "32" not in (encoding or "")
+
+
+def _texts(
+    text: TextParts, types: Mapping[str, Any], progress: Callable[[int, int], None] | None
+) -> tuple[dict[str, Column], list[str], Streamed | None]:
+    """Columns of some rows of large delimited text, typed; notes; all rows, typed alike."""
+    import pyarrow as pa
+
+    _check_names(types, dict.fromkeys(text.names))
+    few, columns, said = text.count <= MANY, {}, {}
+    some = pa.concat_tables(text.pieces()) if few else some_rows(text)
+    for name in text.names:
+        word = _word(types.get(name))
+        spelt = understand(
+            name,
+            some.column(name).combine_chunks(),
+            said=word,
+            missing=text.missing,
+            delimiter=text.delimiter,
+        )
+        columns[name] = Column(spelt.cells, spelt.spelling, spelt.remarks)
+        said[name] = decided(spelt.spelling, spelt.cells, word)
+    if few:
+        return columns, text.notes, None
+    _, rest = sampled(replace(text, said=said), types, progress)
+    for name, column in columns.items():
+        want = rest.dtypes[name]
+        if (column.cells.values.dtype.kind, want.kind) == ("i", "f"):
+            cells = Cells(column.cells.values.astype(want), column.cells.present)
+            columns[name] = replace(column, cells=cells)
+    return columns, [*text.notes, _unheld(text.count)], rest
 
 
 def _file(

@@ -58,7 +58,7 @@ class Seen:
             return
         if known.dtype != object:
             both = known if self.ends is None else np.concatenate([self.ends, known])
-            self.ends = np.array([both.min(), both.max()], dtype=known.dtype)
+            self.ends = np.array([both.min(), both.max()], dtype=both.dtype)
         if self.counts is None:
             return
         if cells.words is not None:
@@ -108,7 +108,7 @@ class Streamed:
             if share < 1:
                 drawn = uniforms(place_keys(begun, end - begun, 5), "share")
                 piece = piece.take(pa.array(np.flatnonzero(drawn < share)))
-            yield begun, typed(piece, begun, self.dtypes)
+            yield begun, typed(piece, begun, self.dtypes, self.parts)
             begun = end
 
     def widened(self, codec: TableCodec, training: Table) -> TableCodec:
@@ -140,6 +140,8 @@ class Streamed:
         seen, known = self.seen[name], cells.known()
         holes = seen.gone > 0
         counts = seen.counts
+        if counts and column.dtype.kind == "f":
+            counts = Counter({float(level): count for level, count in counts.items()})
         role = self._role(name, column.role, known)
         if role.kind == "identifier" and len(known):
             ends = known if seen.ends is None else np.concatenate([known, seen.ends])
@@ -182,6 +184,24 @@ class Streamed:
         return role
 
 
+def places(count: int) -> np.ndarray:
+    """The rows that stand for all, in order."""
+    return np.sort(shuffled(np.arange(min(SAMPLE, count)), count, 1))
+
+
+def some_rows(parts: Parts) -> Any:
+    """The rows that stand for all as they lie in the file, a pyarrow.Table."""
+    import pyarrow as pa
+
+    wanted, taken, begun = places(parts.count), [], 0
+    for piece in parts.pieces():
+        end = begun + piece.num_rows
+        low, high = np.searchsorted(wanted, [begun, end])
+        taken.append(piece.take(pa.array(wanted[low:high] - begun)))
+        begun = end
+    return pa.concat_tables(taken)
+
+
 def sampled(parts: Parts, types: Mapping[str, Any], progress: Any = None) -> tuple[Any, Streamed]:
     """SAMPLE rows at random, a pyarrow.Table in their order; and all rows, seen once.
 
@@ -189,16 +209,20 @@ def sampled(parts: Parts, types: Mapping[str, Any], progress: Any = None) -> tup
     """
     import pyarrow as pa
 
-    wanted = np.sort(shuffled(np.arange(SAMPLE), parts.count, 1))
+    wanted = places(parts.count)
     taken: list[Any] = []
     seen: dict[str, Seen] = {name: Seen() for name in parts.names}
     dtypes: dict[str, np.dtype] = {}
     begun = 0
     for piece in parts.pieces():
-        table = typed(piece, begun, {})
+        table = typed(piece, begun, {}, parts)
         for place, (name, cells) in enumerate(table.columns.items()):
             if cells.present.any():
-                _agree(name, cells.values.dtype, dtypes, begun)
+                now = cells.values.dtype
+                if parts.loose and {now.kind, dtypes.get(name, now).kind} == {"i", "f"}:
+                    dtypes[name] = np.dtype(np.float64)
+                else:
+                    _agree(name, now, dtypes, begun)
             seen[name].see(name, piece.column(place), cells)
         end = begun + piece.num_rows
         low, high = np.searchsorted(wanted, [begun, end])
@@ -213,7 +237,7 @@ def sampled(parts: Parts, types: Mapping[str, Any], progress: Any = None) -> tup
     return some, Streamed(parts, dtypes, seen, dict(types))
 
 
-def typed(piece: Any, begun: int, dtypes: Mapping[str, np.dtype]) -> Table:
+def typed(piece: Any, begun: int, dtypes: Mapping[str, np.dtype], parts: Parts) -> Table:
     """A piece of a pyarrow table as cells; text comes with its distinct words.
 
     Args:
@@ -224,12 +248,17 @@ def typed(piece: Any, begun: int, dtypes: Mapping[str, np.dtype]) -> Table:
     columns = {}
     for place, name in enumerate(piece.column_names):
         try:
-            cells = _worded(piece.column(place))
+            cells = parts.cells(name, piece.column(place))
+            cells = _worded(piece.column(place)) if cells is None else cells
             columns[name] = column_of(name, piece.column(place)).cells if cells is None else cells
         except DataError as error:
             raise DataError(f"{error} (rows are counted from row {begun + 1} on)") from error
         want = dtypes.get(name)
         if want is not None and columns[name].values.dtype != want:
+            cells = columns[name]
+            if parts.loose and (cells.values.dtype.kind, want.kind) == ("i", "f"):
+                columns[name] = Cells(cells.values.astype(want), cells.present)
+                continue
             if columns[name].present.any():
                 _agree(name, columns[name].values.dtype, {name: want}, begun)
             filler = np.full(piece.num_rows, "" if want.kind == "O" else 0).astype(want)
