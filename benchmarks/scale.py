@@ -36,6 +36,12 @@ IMAGES = [50_000, 100_000, 200_000]
 Row = dict[str, Any]
 
 
+def told(found: list[Row], row: Row) -> None:
+    """A row, said as soon as it is there."""
+    found.append(row)
+    print(json.dumps(row), file=sys.stderr, flush=True)
+
+
 def run(command: list[str], **environment: str) -> dict[str, Any]:
     """Run `unfog` and wait: seconds, CPU-seconds, and the most bytes that it held."""
     begun = time.monotonic()
@@ -75,7 +81,8 @@ def rows(home: pathlib.Path, source: pathlib.Path, counts: list[int], budget: st
         seen = run([*fit, "--set", "net.width=256", "--set", "net.depth=4"])
         plan = plan_of(out)
         step = plan["seconds_per_step"]
-        found.append(
+        told(
+            found,
             {
                 "rows": count,
                 "file_mb": round(data.stat().st_size / 1e6, 1),
@@ -85,7 +92,7 @@ def rows(home: pathlib.Path, source: pathlib.Path, counts: list[int], budget: st
                 "step_ms": round(1000 * step, 2),
                 "epoch_s": round(step * 0.8 * count / 128, 1),
                 "seconds": seen["seconds"],
-            }
+            },
         )
         data.unlink()
     return found
@@ -127,7 +134,7 @@ def epochs(home: pathlib.Path, source: pathlib.Path, counts: list[int], updates:
         first = first or epoch / count
         row = {"rows": count, "update_cpu_ms": round(1000 * median(taken), 2)}
         times = round(epoch / (first * loops[0][0]), 2)
-        found.append({**row, "epoch_cpu_s": round(epoch, 1), "times": times})
+        told(found, {**row, "epoch_cpu_s": round(epoch, 1), "times": times})
     return found
 
 
@@ -145,7 +152,8 @@ def samples(home: pathlib.Path, source: pathlib.Path, counts: list[int]) -> list
         made = home / f"made-{count}.parquet"
         seen = run(["sample", str(out), "-n", str(count), "--steps", "5", "-o", str(made)])
         keys = pc.min_max(parquet.read_table(made, columns=["row_id"])["row_id"]).as_py()
-        found.append(
+        told(
+            found,
             {
                 "rows": count,
                 "file_mb": round(made.stat().st_size / 1e6, 1),
@@ -153,7 +161,7 @@ def samples(home: pathlib.Path, source: pathlib.Path, counts: list[int]) -> list
                 "cpu_s": seen["cpu"],
                 "rows_a_cpu_s": round(count / seen["cpu"]),
                 "keys_unique": keys["max"] - keys["min"] + 1 == count,
-            }
+            },
         )
         made.unlink()
     return found
@@ -168,7 +176,8 @@ def images(home: pathlib.Path, source: pathlib.Path, counts: list[int], budget: 
         make_images(source, data, count)
         seen = run(["fit", str(data), "-o", str(out), "--budget", budget])
         plan = plan_of(out)
-        found.append(
+        told(
+            found,
             {
                 "images": count,
                 "pixels_mb": round(count * 1024 / 1e6, 1),
@@ -179,7 +188,7 @@ def images(home: pathlib.Path, source: pathlib.Path, counts: list[int], budget: 
                     plan["seconds"]["reading"] + plan["seconds"]["planning"], 1
                 ),
                 "updates": plan["train"]["steps"],
-            }
+            },
         )
         shutil.rmtree(data)
     return found
@@ -191,8 +200,8 @@ def memory(home: pathlib.Path, source: pathlib.Path) -> list[Row]:
     make_table(source, table, 20_000)
     grid = ["--set", "space=identity", "--batch", "64"]
     cases: dict[str, list[str]] = {
-        "table 256": [str(table), "--set", "net.width=256", "--batch", "512"],
-        "table 768": [str(table), "--set", "net.width=768", "--batch", "1024"],
+        "table 256": [str(table), "--set", "net.width=256", "--batch", "4096"],
+        "table 768": [str(table), "--set", "net.width=768", "--batch", "4096"],
         "unet 16": [str(pictures), "--set", "net=unet", "--set", "net.width=16", *grid],
         "unet 48": [str(pictures), "--set", "net=unet", "--set", "net.width=48", *grid],
         "dit 128": [str(pictures), "--set", "net=dit", "--set", "net.width=128", *grid],
@@ -209,7 +218,8 @@ def memory(home: pathlib.Path, source: pathlib.Path) -> list[Row]:
             ["fit", *case, *patch, *steps, "-o", f"{out}-less", "--memory", f"{tight / 1e6:.0f}MB"]
         )
         less = plan_of(pathlib.Path(f"{out}-less"))["train"]
-        found.append(
+        told(
+            found,
             {
                 "net": name,
                 "said_mb": round(plan["peak_bytes"] / 1e6),
@@ -219,7 +229,7 @@ def memory(home: pathlib.Path, source: pathlib.Path) -> list[Row]:
                 "kept_mb": round(limited["peak"] / 1e6),
                 "at_once": less["micro"] or less["batch"],
                 "recomputed": less["recompute"],
-            }
+            },
         )
     return found
 
@@ -252,7 +262,7 @@ def processes(home: pathlib.Path, source: pathlib.Path, updates: int) -> list[Ro
             rate = int(case[-1]) * (updates - updates // 4) / max(1e-3, spent[1] - spent[0])
             alone = alone or rate
             row = {"net": name, "how": way, "items_a_s": round(rate, 1)}
-            found.append({**row, "times": round(rate / alone, 2)})
+            told(found, {**row, "times": round(rate / alone, 2)})
     return found
 
 
