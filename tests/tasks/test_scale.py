@@ -215,8 +215,8 @@ def test_the_fastest_way_that_fits_is_taken():
     taken = [arrange(need, 64, limit, 0, cpu) for limit in (2e9, 5e8, 1.2e8, 5e7, 1.6e7)]
     assert [ways.index(way) for way in taken] == sorted({ways.index(way) for way in taken})
     assert taken[0] == Arrangement()
-    assert taken[1] == Arrangement(32)
-    assert taken[2] == Arrangement(8) or taken[2].recomputed
+    assert taken[1] == Arrangement(16)
+    assert taken[2].recomputed
     assert taken[-1].recomputed
     with pytest.raises(ResourceError, match="give at least"):
         arrange(need, 64, 1e7, 0, cpu)

@@ -19,8 +19,10 @@ from unfog.train.plan import Need
 if TYPE_CHECKING:
     from unfog.tasks.prepare import Prepared
 
-SAFE = 0.8
-"""Of the room for an update, the most that arithmetic may fill: it is right to about a fifth."""
+SAFE = 0.6
+"""Of the room for an update, the most that arithmetic may fill: kernels need work space too."""
+SLACK = 0.05
+"""Of the limit, what is left to what nobody counts."""
 PIECE = 8
 """Rows at once below which recomputing blocks is the lesser evil."""
 UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
@@ -80,7 +82,7 @@ def room(limit: float, need: Need, held: float, device: torch.device) -> float:
     """
     if device.type != "cpu":
         return limit
-    return limit - held - memory.SPARE * need.weights
+    return (1 - SLACK) * limit - held - memory.SPARE * need.weights
 
 
 def arrange(need: Need, batch: int, limit: float, held: float, device: torch.device) -> Arrangement:
