@@ -20,7 +20,7 @@ from unfog.tasks.planrows import rows, warnings
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
 from unfog.tasks.teach import learning
-from unfog.tasks.within import Arrangement, arrange, beyond, smaller, watching
+from unfog.tasks.within import LATER, Arrangement, arrange, beyond, smaller, watching
 from unfog.train import memory
 from unfog.train.batches import Batches
 from unfog.train.dist import here, threads
@@ -120,7 +120,8 @@ class Trials:
             peak = memory.peak()
             if self.device.type == "cpu" and peak > limit:
                 raise beyond(limit, peak, self.need(size))
-            self.ways[key] = arrange(self.need(size), size.batch, limit, self.begun, self.device)
+            held = self.begun + LATER
+            self.ways[key] = arrange(self.need(size), size.batch, limit, held, self.device)
         return self.ways[key]
 
     @staticmethod

@@ -23,6 +23,8 @@ SAFE = 0.6
 """Of the room for an update, the most that arithmetic may fill: kernels need work space too."""
 SLACK = 0.05
 """Of the limit, what is left to what nobody counts."""
+LATER = 50e6
+"""Bytes that the program itself takes after planning: what is imported then, what is written."""
 PIECE = 8
 """Rows at once below which recomputing blocks is the lesser evil."""
 UNITS = {"": 1, "B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
