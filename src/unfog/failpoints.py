@@ -37,6 +37,7 @@ PLACES = {
     "finish.between": "between two files that end a run",
     "sample.step": "before a sampling step; its number",
     "samples.write": "samples are written, and not yet renamed",
+    "pour.piece": "a piece of many rows is written; how many rows are by now",
     "shard.after_tmp": "a shard is written, and not yet renamed",
     "shard.after_rename": "a shard is there; its lock is still held",
     "evaluate.judge": "samples are drawn, and not yet judged",

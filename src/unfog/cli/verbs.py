@@ -46,6 +46,7 @@ def fit(
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
+    memory: str | None = None,
     resume: Flag = False,
     overwrite: Flag = False,
     nproc: int = 1,
@@ -114,6 +115,9 @@ def fit(
         auto, cpu, cuda, cuda:1, mps.
     precision
         auto (measured), float32, bfloat16.
+    memory
+        The most that the run may hold, 8GB say: batches come in pieces, and blocks are computed
+            twice, where that is needed.
     resume
         Go on from the newest checkpoint in the run folder.
     overwrite
@@ -170,6 +174,7 @@ def fit(
         start=from_,
         device=device,
         precision=precision,
+        memory=memory,
         resume=resume,
         overwrite=overwrite,
         dry_run=dry_run,
@@ -322,6 +327,12 @@ def sample(
         last = done.first + done.count - 1
         print(f"samples {done.first} to {last} are in {done.folder}{there}", file=sys.stderr)
         return None
+    if budget is None and candidates is None and not novelty:
+        from unfog.tasks.pour import poured, pours
+
+        if pours(model, out, count, choices["given"]):
+            file = poured(model, out, count, choices, overwrite=overwrite)
+            return file.told(seed, json)
     samples = model.sample(count, candidates=candidates, **choices)
     where = samples.save(out, overwrite=overwrite)
     facts = {"out": str(where), "count": len(samples), "seed": seed}

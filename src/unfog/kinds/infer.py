@@ -13,9 +13,11 @@ from unfog.kinds import kinds
 from unfog.kinds.image.arrays import is_pil
 from unfog.kinds.image.sources import is_image_name
 from unfog.kinds.npy import peek
+from unfog.kinds.table.parts import parquet_files
 
 ALLOWED = (
-    "a folder or .zip of images (PNG, JPEG, WebP, TIFF, BMP, GIF), .npy, .npz, .csv, .tsv, .parquet"
+    "a folder or .zip of images (PNG, JPEG, WebP, TIFF, BMP, GIF), .npy, .npz, .csv, .tsv, "
+    ".parquet, a folder of .parquet"
 )
 TABLES = (".csv", ".tsv", ".tab", ".csv.gz", ".tsv.gz", ".tab.gz", ".parquet", ".pq")
 
@@ -25,7 +27,8 @@ def infer(source: Any, kind: str | None = None, *, key: str | None = None) -> st
 
     Folders, zip archives and PIL images are images; so is an array of uint8 with the shape (N, H,
     W) or (N, H, W, C) with C = 1, 3 or 4. Every other array is an array. CSV, TSV and Parquet
-    files, data frames, dicts of lists and lists of dicts are tables.
+    files, folders with Parquet files in them, data frames, dicts of lists and lists of dicts are
+    tables.
 
     Raises: UnknownName for an unknown kind; DataError for a path that isn't there or a file of
     another type.
@@ -66,6 +69,8 @@ def _of_path(path: Path, key: str | None) -> str:
         near = "" if path.parent.is_dir() else f" (nor is the folder {path.parent})"
         raise DataError(f"{path}: is not there{near}; check the path")
     suffix = path.suffix.lower()
+    if path.is_dir() and parquet_files(path):
+        return "table"
     if path.is_dir() or suffix == ".zip" or is_image_name(path.name):
         return "image"
     if suffix in (".npy", ".npz"):

@@ -11,6 +11,7 @@ import numpy as np
 
 from unfog.errors import ShapeError
 from unfog.kinds.table.cells import Table
+from unfog.train.spill import Mapped
 
 Column = np.ndarray | list[Any]
 
@@ -27,6 +28,7 @@ class Items:
         names: N file names, or None where the source has none.
         notes: plain sentences about what was skipped, converted or resized.
         origin: JSON-able; what `give_back` and `save` need to return the user's own type.
+        rest: where these items stand for more than memory is to hold: all of them, read in pieces.
     """
 
     kind: str
@@ -35,6 +37,7 @@ class Items:
     names: list[str] | None = None
     notes: list[str] = field(default_factory=list)
     origin: dict[str, Any] = field(default_factory=dict)
+    rest: Any = None
 
     def __post_init__(self) -> None:
         for name, values in self.columns.items():
@@ -57,7 +60,7 @@ class Items:
         index = index.astype(np.int64)  # an empty list arrives as floats
         return Items(
             kind=self.kind,
-            data=self.data[index],
+            data=self.data.take(index) if isinstance(self.data, Mapped) else self.data[index],
             columns={name: pick(values, index) for name, values in self.columns.items()},
             names=None if self.names is None else [self.names[i] for i in index],
             notes=self.notes,
@@ -78,6 +81,8 @@ class Items:
         digest = hashlib.sha256(self.kind.encode())
         if isinstance(self.data, Table):  # its columns are the items' columns
             self.data.feed(digest)
+            if self.rest is not None:
+                digest.update(self.rest.fingerprint().encode())
             return digest.hexdigest()
         _feed(digest, self.data)
         for name in sorted(self.columns):
@@ -91,9 +96,9 @@ def pick(values: Column, index: np.ndarray) -> Column:
     return values[index] if isinstance(values, np.ndarray) else [values[i] for i in index]
 
 
-def _feed(digest: Any, values: Column) -> None:
+def _feed(digest: Any, values: Column | Mapped) -> None:
     """Add values to a running hash, dtype and shape included, a slab at a time."""
-    if isinstance(values, np.ndarray) and values.dtype != object:
+    if isinstance(values, np.ndarray | Mapped) and values.dtype != object:
         digest.update(f"{values.dtype.str}{values.shape}".encode())
         for start in range(0, len(values), 1024):
             digest.update(np.ascontiguousarray(values[start : start + 1024]).tobytes())

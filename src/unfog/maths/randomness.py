@@ -55,6 +55,13 @@ class BatchRng:
         self.keys = keys
         self._generators: dict[torch.device, torch.Generator] = {}
 
+    def __deepcopy__(self, memo: object) -> BatchRng:
+        """A stream that goes on as this one does."""
+        twin = BatchRng(*self.keys)
+        for device, own in self._generators.items():
+            twin._generator(device).set_state(own.get_state())
+        return twin
+
     def _generator(self, device: torch.device) -> torch.Generator:
         if device not in self._generators:
             generator = torch.Generator(device)

@@ -16,6 +16,7 @@ from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding, positions
 from unfog.nets.given import Given
 from unfog.nets.patches import cropped, fold, marked, unfold
+from unfog.nets.recompute import passed
 from unfog.nets.registry import nets
 
 
@@ -113,7 +114,7 @@ class DiT(nn.Module):
         x = self.first(x.flatten(2).transpose(1, 2))
         x = x + positions(grid, x.shape[-1], device=x.device).to(x.dtype)
         for block in self.blocks:
-            x = block(x, vector, given.tokens, given.token_mask)
+            x = passed(block, x, vector, given.tokens, given.token_mask)
         x = self.last(normed(x, *self.modulation(vector, axes=1)))
         x = x.to(x_t.dtype).transpose(1, 2).unflatten(2, grid)
         return cropped(unfold(x, self.patch), spatial)

@@ -15,6 +15,7 @@ from unfog.nets.attention import Modulation, normed, unit
 from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
+from unfog.nets.recompute import passed
 from unfog.nets.registry import nets
 from unfog.nets.units import Dropout
 
@@ -115,6 +116,6 @@ class MLP(nn.Module):
         vector = F.silu(vector)
         x = self.first(x_t.flatten(1))
         for block in self.blocks:
-            x = block(x, vector)
+            x = passed(block, x, vector)
         x = self.last(normed(x, *self.modulation(vector)))
         return x.to(x_t.dtype).view(batch, *self.out_shape)

@@ -15,6 +15,7 @@ from unfog.nets.attention import Modulation, normed, unit
 from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
+from unfog.nets.recompute import passed
 from unfog.nets.registry import nets
 
 
@@ -118,6 +119,6 @@ class RNN(nn.Module):
         x = x_t if given.channels is None else torch.cat([x_t, given.channels.to(x_t.dtype)], dim=1)
         x = self.first(x.transpose(1, 2))
         for block in self.blocks:
-            x = block(x, vector)
+            x = passed(block, x, vector)
         x = self.last(normed(x, *self.modulation(vector, axes=1)))
         return x.to(x_t.dtype).transpose(1, 2)

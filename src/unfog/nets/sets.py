@@ -16,6 +16,7 @@ from unfog.nets.attention import Block, Modulation, checked_heads, normed, unit
 from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
+from unfog.nets.recompute import passed
 from unfog.nets.registry import nets
 from unfog.registry import unknown
 
@@ -229,7 +230,7 @@ class Sets(nn.Module):
         real = self._real(counts, mask, batch, vector.device) if mask else None
         x = torch.cat([token.to(tokens[0].dtype) for token in tokens], dim=1)
         for block in self.blocks:
-            x = block(x, vector, given.tokens, given.token_mask, real)
+            x = passed(block, x, vector, given.tokens, given.token_mask, real)
         x = normed(x, *self.modulation(vector, axes=1))
         made = {}
         for name, part, token in zip(self.fields, self.parts, x.split(counts, dim=1)):

@@ -17,6 +17,7 @@ from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
 from unfog.nets.mlp import Gated
+from unfog.nets.recompute import passed
 from unfog.nets.registry import nets
 from unfog.nets.sets import check_levels, checked_fields
 
@@ -126,7 +127,7 @@ class TableNet(nn.Module):
         vector = F.silu(self.time(t, s, batch) + self.conditions(cond, batch).vector)
         x = self._into(x_t, keep)
         for block in self.blocks:
-            x = block(x, vector)
+            x = passed(block, x, vector)
         return self._out(self.last(normed(x, *self.modulation(vector))).to(vector.dtype), x_t)
 
     def _into(self, x_t: Mapping[str, Tensor], keep: Mapping[str, Tensor] | None) -> Tensor:

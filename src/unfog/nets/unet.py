@@ -16,6 +16,7 @@ from unfog.nets.conditions import Conditions
 from unfog.nets.embed import TimeEmbedding
 from unfog.nets.given import Given
 from unfog.nets.patches import cropped, fold, marked, ringed, unfold
+from unfog.nets.recompute import passed
 from unfog.nets.registry import nets
 from unfog.nets.units import Dropout
 
@@ -304,14 +305,14 @@ class UNet(nn.Module):
             if level:
                 x = self._halved(x)
             for block in cast(nn.ModuleList, blocks):
-                x = block(x, *about)
+                x = passed(block, x, *about)
                 skips.append(x)
-        x = self.middle(x, *about)
+        x = passed(self.middle, x, *about)
         for level, blocks in enumerate(self.up):
             if level:
                 x = F.interpolate(x, scale_factor=self.halves, mode="nearest")
             for block in cast(nn.ModuleList, blocks):
-                x = block(torch.cat([x, skips.pop()], dim=1), *about)
+                x = passed(block, torch.cat([x, skips.pop()], dim=1), *about)
         x = self.last(F.silu(x.movedim(1, -1))).movedim(-1, 1)
         if self.axes == 1:
             x = x.squeeze(2)

@@ -19,6 +19,7 @@ from unfog.judge.table.features import Rows, encode
 from unfog.judge.table.finders import Records
 from unfog.judge.table.records import nearer as nearer_rows
 from unfog.maths.randomness import mix
+from unfog.maths.shuffle import shuffled
 from unfog.tasks.config import Config
 from unfog.tasks.evaluate import table_roles
 from unfog.tasks.generate import Samples, generate
@@ -55,6 +56,10 @@ FULL, PURSE = 8, 0.1
 """Few items: looks at all samples, at most, and the share of a run's work that these may take."""
 RARE = 1.4
 """The distance of these as a ratio, but for looks whose first samples are a sign themselves."""
+
+
+KNOWN, NUMBERS = 40_000, 2**25
+"""Training rows, and numbers of training items, that samples are compared with at most."""
 
 
 @dataclass(frozen=True)
@@ -225,7 +230,8 @@ class _States:
     def __init__(self, prepared: Prepared):
         p, config = prepared, prepared.config
         self.codec = p.borders.codec
-        train = self.codec.encode(p.items.take(_distinct(p)).data)
+        most = max(1000, NUMBERS // math.prod(p.items.data.shape[1:]))
+        train = self.codec.encode(p.items.take(_distinct(p, most)).data)
         held = _held(p)
         unseen = self.codec.encode(p.items.take(held).data) if len(held) else None
         budget = config.train.budget
@@ -273,7 +279,7 @@ class _Cells:
 
     def __init__(self, prepared: Prepared):
         p, codec = prepared, prepared.borders.codec
-        self.train = codec.check(p.items.take(p.splits.train).data)
+        self.train = codec.check(p.items.take(_some(p.splits.train, KNOWN)).data)
         self.held = codec.check(p.items.take(_held(p)).data)
         self.roles = table_roles(codec, self.train)
         rows, unseen = encode([self.train, self.held], self.roles)
@@ -306,10 +312,19 @@ def _held(prepared: Prepared) -> np.ndarray:
     return prepared.splits.validation
 
 
-def _distinct(prepared: Prepared) -> np.ndarray:
-    """Training items without exact repeats, each of which would be a copy among the left-out."""
+def _some(part: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of a part, at random."""
+    if len(part) <= most:
+        return part
+    return np.sort(part[shuffled(np.arange(most), len(part), 3)])
+
+
+def _distinct(prepared: Prepared, most: int) -> np.ndarray:
+    """Training items without exact repeats, each of which would be a copy among the left-out; at
+    most so many, at random.
+    """
     seen: dict[bytes, int] = {}
-    part = prepared.splits.train
+    part = _some(prepared.splits.train, most)
     for place, key in zip(part, prepared.items.take(part).keys()):
         seen.setdefault(key, int(place))
     return np.array(list(seen.values()), dtype=np.int64)

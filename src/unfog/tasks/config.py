@@ -25,6 +25,10 @@ class TrainConfig(Part):
     """How the net is trained.
 
     Attributes:
+        micro: rows of a batch that are computed at once; None = all.
+        recompute: activations inside blocks are not kept but computed again in the backward pass.
+        memory: bytes that the run may hold at its peak (on cuda: on the device); None = what there
+            is.
         known: share of the training rows in which some columns, drawn at random, are known, so that
             the model can fill; tables only.
         augmentations: which of the kind's; all where empty.
@@ -42,6 +46,8 @@ class TrainConfig(Part):
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
     micro: int | None = Field(default=None, ge=1)
+    recompute: bool = False
+    memory: float | None = Field(default=None, gt=0)
     lr: float = Field(gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     betas: tuple[float, float] = (0.9, 0.99)
@@ -85,7 +91,11 @@ class ReflowConfig(Part):
 
 
 class DataConfig(Part):
-    """Where the data came from and how it was read; the splits hold its fingerprint."""
+    """Where the data came from and how it was read; the splits hold its fingerprint.
+
+    Attributes:
+        shown: of a table on disk, the rows that the run could come to: about so many are encoded.
+    """
 
     source: str | None = None
     reading: dict[str, Any] = {}
@@ -93,6 +103,7 @@ class DataConfig(Part):
     item: list[int] = []
     notes: list[str] = []
     origin: dict[str, Any] = {}
+    shown: int | None = None
 
 
 class Config(Part):

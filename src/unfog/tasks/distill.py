@@ -26,10 +26,11 @@ from unfog.tasks.flowmap import takes_two
 from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes
-from unfog.tasks.prepare import Prepared, encoded, reread
+from unfog.tasks.prepare import Prepared, reread
 from unfog.tasks.recipes import recipes
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, read_start
+from unfog.tasks.stored import training_states
 from unfog.train.dist import here, place, together
 
 if TYPE_CHECKING:
@@ -248,7 +249,8 @@ def _prepared(teacher: Start, config: Config, source: Any, items: Items | None) 
         moved = config.data.model_copy(update={"source": str(pathlib.Path(source).resolve())})
         config = config.model_copy(update={"data": moved})
     borders = teacher.borders
-    prepared = Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    states, store, _ = training_states(items, splits, borders, config.data.shown)
+    prepared = Prepared(config, items, splits, borders, states, store=store)
     prepared = started(prepared, teacher)
     told = [*prepared.config.reasons[:-1], f"learns the flow of {teacher.folder} by "
             f"{(config.flowmap or {})['name']}" + _guided(config)]  # fmt: skip

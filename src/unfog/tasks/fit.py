@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import torch
+
 from unfog.errors import ArgumentError
 from unfog.failpoints import at
 from unfog.kinds.splits import Splits
@@ -22,16 +24,22 @@ from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes, plan
 from unfog.tasks.planrows import show_plan
-from unfog.tasks.prepare import Prepared, encoded, prepare, reread
+from unfog.tasks.prepare import Prepared, prepare, reread
 from unfog.tasks.reflow import reflow
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, lineage, read_start, said, take
 from unfog.tasks.start import begun as begun_from
+from unfog.tasks.stored import training_states
+from unfog.tasks.within import parsed
 from unfog.train import checkpoint
-from unfog.train.dist import World, here, place, together
+from unfog.train.dist import World, here, place, threads, together
 
 BUDGET = "5m"
-FREE = ("train.micro",)
+RATE = 20_000
+"""Items a second that a thread of a CPU trains on at most."""
+LARGEST = 8192
+"""A batch is not larger unless asked."""
+FREE = ("train.micro", "train.recompute", "train.memory")
 """Settings that a run may be resumed with another value of: they change no update."""
 
 
@@ -58,6 +66,7 @@ def fit(
     dry_run: bool = False,
     spent: float = 0.0,
     held: float = 0.1,
+    memory: str | float | None = None,
     start: str | pathlib.Path | None = None,
     show: bool | None = None,
     quiet: bool = False,
@@ -78,6 +87,8 @@ def fit(
         spent: seconds of the budget that are gone already.
         held: share of the items that validates, and as much that tests; with 0 all are learnt
             from, and judging needs other data.
+        memory: the most that the run may hold, such as "8GB"; a batch is then cut into pieces, and
+            blocks computed twice, where that is needed.
         start: a finished run to start from: its net, its space where that was fitted, its weights.
     Returns: the model, a `Trained`; with `dry_run` the plan's facts, a dict (see `plan`).
     Raises: DataError, ArgumentError, ResourceError; Stopped after SIGTERM, with a checkpoint saved.
@@ -93,6 +104,8 @@ def fit(
     world = here()
     quiet, show = quiet or not world.chief, show if world.chief else False
     used = place(device_of(device), world)
+    if memory is not None:
+        settings = {**(settings or {}), "train.memory": parsed(memory)}
     names = [given] if isinstance(given, str) else list(given)
     names = [name for text in names for name in text.split(",") if name]
     if start is not None and resume:
@@ -139,6 +152,7 @@ def fit(
             device=str(device_of(device)),
             held=held,
             start=other,
+            shown=_shown(steps, batch, wanted, used, world),
         )
         settings = dict(settings or {})
         elapsed = time.monotonic() - begun
@@ -230,6 +244,15 @@ def _as_chief(prepared: Prepared, world: World) -> Prepared:
     return prepared.with_config(Config.model_validate(world.say(prepared.config.to_json())))
 
 
+def _shown(
+    steps: int | None, batch: int | None, budget: float, device: torch.device, world: World
+) -> int | None:
+    """How many items a run can come to, at most; None where that is not known."""
+    if steps is not None:
+        return steps * (LARGEST if batch is None else max(batch, LARGEST))
+    return int(RATE * budget * threads(world)) if device.type == "cpu" else None
+
+
 def again(folder: pathlib.Path, source: Any) -> Prepared:
     """The preparation of a run on disk, with its data read once more and checked to be the same."""
     config = runfolder.read_config(folder)
@@ -240,7 +263,8 @@ def again(folder: pathlib.Path, source: Any) -> Prepared:
     if source is None:
         raise ArgumentError(f"{folder} was fitted on data in memory; give it again to resume")
     items = reread(source, config, splits)
-    prepared = Prepared(config, items, splits, borders, encoded(items, splits, borders))
+    states, store, _ = training_states(items, splits, borders, config.data.shown)
+    prepared = Prepared(config, items, splits, borders, states, store=store)
     if config.start and checkpoint.newest(folder)[0] is None:
         weights = take(build_model(config), config, borders, begun_from(config.start)).weights
         prepared = replace(prepared, start=weights)

@@ -250,7 +250,7 @@ def generate(
     cut = how.grid(path, how.steps)
     cut = cut if begin is None else begin.cut(cut)
     lengths = descents(cut)
-    size = batch or _batch(model)
+    size = batch or batch_of(model)
     parts: list[State] = []
     rows = range(count) if rows is None else rows
     begun, end = rows.start // size * size, min(count, -(-rows.stop // size) * size)
@@ -363,7 +363,7 @@ def _decoded(model: Trained, state: State, first: int, given: dict[str, list[Any
     return model.borders.codec.with_given(table, given)
 
 
-def _batch(model: Trained) -> int:
+def batch_of(model: Trained) -> int:
     """Samples at once: about 4 million numbers of state, at most 512."""
     size = entries(model.config)
     return max(1, min(512, 4_000_000 // max(1, size * 16)))
@@ -378,7 +378,7 @@ def shard_rows(model: Trained, count: int, batch: int | None, part: int, parts: 
         raise ArgumentError(
             f"{count} samples have shards 0/n to (n - 1)/n, n at most {count}; got {part}/{parts}"
         )
-    size = batch or _batch(model)
+    size = batch or batch_of(model)
     batches = -(-count // size)
     if batches < parts:
         return range(part * count // parts, (part + 1) * count // parts)

@@ -77,7 +77,7 @@ def _any(items: Items, parts: Splits) -> Facts:
 
 def _numbers(items: Items, parts: Splits) -> Facts:
     """Of an ndarray: form, range, directions of variation, near copies."""
-    data = items.data
+    data = np.asarray(items.data)
     near, leaks = near_copies(data), near_copies(data[parts.test], data[parts.train])
     spread = directions(data)
     return {

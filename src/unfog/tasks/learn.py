@@ -14,10 +14,11 @@ from torch import Tensor
 from unfog.errors import ArgumentError
 from unfog.kinds import kinds
 from unfog.maths.randomness import Rng
-from unfog.maths.states import State, each, lead
+from unfog.maths.states import State, each
 from unfog.model import files
 from unfog.model.ema import Averages, Ema
 from unfog.model.model import Model
+from unfog.nets.recompute import recompute
 from unfog.tasks.assemble import build_model, build_schedule
 from unfog.tasks.changes import AUGMENT, augmentation
 from unfog.tasks.config import Config
@@ -47,7 +48,7 @@ from unfog.train.schedule import Horizon
 def batches_of(prepared: Prepared) -> Batches:
     """The training batches of a prepared run."""
     states, cond = prepared.states
-    config, given = prepared.config, prepared.source
+    config, given, store = prepared.config, prepared.source, prepared.store
 
     def fetch(index: np.ndarray) -> tuple[State, dict[str, Tensor]]:
         picked = torch.from_numpy(index)
@@ -60,10 +61,10 @@ def batches_of(prepared: Prepared) -> Batches:
         return each(lambda v: v[torch.from_numpy(index)], given)
 
     return Batches(
-        len(lead(states)),
+        prepared.count,
         config.train.batch,
         config.seed,
-        fetch,
+        fetch if store is None else store.fetch,
         augment=_augment(prepared),
         source=None if given is None else source,
         known=_known(prepared),
@@ -122,6 +123,7 @@ def learn(
     model = build_model(config).to(device)
     if prepared.start is not None:
         files.fill_module(model, prepared.start, folder)
+    recompute(model.net, config.train.recompute)
     sharded = config.train.shard == "fsdp" and world.size > 1
     ema: Ema[Model] = Ema(model, config.train.ema)
     snapshots = None

@@ -20,6 +20,7 @@ from unfog.tasks.planrows import rows, warnings
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
 from unfog.tasks.teach import learning
+from unfog.tasks.within import LATER, Arrangement, arrange, beyond, smaller, watching
 from unfog.train import memory
 from unfog.train.batches import Batches
 from unfog.train.dist import here, threads
@@ -76,6 +77,8 @@ class Trials:
     seconds: float = 1.0
     known: dict[str, Cost] = field(default_factory=dict)
     needs: dict[str, Need] = field(default_factory=dict)
+    ways: dict[str, Arrangement] = field(default_factory=dict)
+    begun: int = field(default_factory=memory.resident)
     tried: list[dict[str, Any]] = field(default_factory=list)
 
     def config(self, size: Size) -> Config:
@@ -100,14 +103,37 @@ class Trials:
 
     def check(self, size: Size) -> None:
         """Raises ResourceError where a size takes more memory than there is, before it is tried."""
+        if self.prepared.config.train.memory is not None:
+            self.way(size)
+            return
         wanted, free = self.need(size).training(size.batch), memory.available(self.device)
         if free is not None and wanted > SHARE * free:
             raise too_large(wanted, free, self.need(size), size.batch)
 
-    def fits(self, size: Size) -> bool:
-        """True where `check` has nothing against it."""
+    def way(self, size: Size) -> Arrangement:
+        """How an update is made within the memory that is stated. Raises ResourceError."""
+        limit, key = self.prepared.config.train.memory, self._key(size)
+        if limit is None:
+            train = self.prepared.config.train
+            return Arrangement(train.micro, train.recompute)
+        if key not in self.ways:
+            peak = memory.peak()
+            if self.device.type == "cpu" and peak > limit:
+                raise beyond(limit, peak, self.need(size))
+            held = self.begun + LATER
+            self.ways[key] = arrange(self.need(size), size.batch, limit, held, self.device)
+        return self.ways[key]
+
+    @staticmethod
+    def _key(size: Size) -> str:
+        return json.dumps([size.net, size.batch], sort_keys=True)
+
+    def fits(self, size: Size, *, whole: bool = False) -> bool:
+        """True where `check` has nothing against it; with `whole`, with a batch at once."""
         try:
             self.check(size)
+            if whole and self.way(size) != Arrangement():
+                return False
         except ResourceError:
             return False
         return True
@@ -129,17 +155,35 @@ class Trials:
         if key in self.known:
             return self.known[key]
         config = self.config(size)
-        cost = self.known[key] = measure(
-            build_model(config).to(self.device),
-            _share(batches_of(self.prepared.with_config(config))),
-            learning(config, self.device),
-            precision=precision,
-            threads=threads,
-            budget=self.seconds,
-        )
+        while True:
+            way = self.way(size)
+            cost = self.known[key] = measure(
+                build_model(config).to(self.device),
+                _share(batches_of(self.prepared.with_config(config))),
+                learning(config, self.device),
+                precision=precision,
+                threads=threads,
+                budget=self.seconds,
+                micro=way.micro,
+                recomputed=way.recomputed,
+            )
+            if not self._over(size, cost):
+                break
         about = {"size": size.words, "batch": size.batch, "precision": precision}
         self.tried.append({**about, "threads": threads, "seconds": cost.seconds})
         return cost
+
+    def _over(self, size: Size, cost: Cost) -> bool:
+        """Whether an update took more than is stated, so that less is to be tried at once."""
+        limit = self.prepared.config.train.memory
+        spare = memory.SPARE * self.need(size).weights if self.device.type == "cpu" else 0
+        if limit is None or cost.peak + spare <= limit:
+            return False
+        less = smaller(self.way(size), size.batch)
+        if less is None:
+            raise beyond(limit, self.begun, self.need(size))
+        self.ways[self._key(size)] = less
+        return True
 
 
 def _share(batches: Batches) -> Batches:
@@ -163,16 +207,21 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     wanted = trials.need(size)
     closing = (LEAVING + CLOSING * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
     config = trials.config(size)
-    train = config.train.model_copy(update=_train(wishes, cost, planning + closing))
+    way = trials.way(size)
+    how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
+    train = config.train.model_copy(update={**how, "recompute": way.recomputed})
     config = config.model_copy(update={"train": train})
     config, watched = _watched(config, prepared, cost, wishes)
-    facts = _predicted(config, device, wanted, cost, planning, closing, wishes)
+    looked = watching(prepared, config)
+    facts = _predicted(config, device, wanted, cost, planning, closing, wishes, looked)
     facts["looking"] = watched
-    free, items = facts["available_bytes"], len(prepared.splits.train)
+    free, items = facts["available_bytes"], prepared.count
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)
     facts["tried"] = trials.tried
     facts["warnings"] = warnings(config, items)
+    facts["limit"] = config.train.memory
+    facts["arrangement"] = way.said(size.batch)
     facts["rows"] = rows(config, facts, _reasons(prepared.config, wishes, why, size), items)
     return prepared.with_config(config.model_copy(update={"plan": facts}))
 
@@ -281,8 +330,8 @@ def _chosen(
     """Climb to the size that the budget is for; a size that memory does not hold is passed by."""
     while start > 0 and not trials.fits(sizes[start]):
         start -= 1
-    items = len(trials.prepared.splits.train)
-    numbers = items * entries(trials.prepared.config)
+    items, config = trials.prepared.count, trials.prepared.config
+    numbers = items * entries(config)
 
     def updates(size: Size) -> float:
         plain = trials.cost(size, once=True).seconds
@@ -294,7 +343,7 @@ def _chosen(
     def allowed(size: Size) -> str | None:
         if items < FEW:
             return f"{items} items are few, and a larger net would copy them sooner"
-        if not trials.fits(size):
+        if not trials.fits(size, whole=config.train.memory is not None):
             return "a larger net would not fit into memory"
         if trials.need(size).weights // 4 > numbers:
             return f"a larger net would have more parameters than the data has numbers ({numbers})"
@@ -311,6 +360,7 @@ def _predicted(
     planning: float,
     closing: float,
     wishes: Wishes,
+    looked: float,
 ) -> dict[str, Any]:
     """Seconds and bytes of the run to come; None for what was not measured."""
     t = config.train
@@ -320,16 +370,17 @@ def _predicted(
     longer: float = wanted.weights if t.snapshots else 0  # the second average
     spare = memory.SPARE * wanted.weights  # what broken updates go back to, on the CPU
     now = memory.resident()
-    arithmetic = now + wanted.training(t.batch)
+    updated = wanted.training(t.micro or t.batch, recomputed=t.recompute)
+    arithmetic = now + max(updated, memory.COPIES * wanted.weights + looked)
     saved = now + memory.COPIES * wanted.weights + wanted.saving()
     inside: float | None = None
     if device.type != "cpu":
         most = float(now + spare)
-        inside = longer + (wanted.training(t.batch) if cost is None else cost.peak)
+        inside = longer + (updated if cost is None else cost.peak)
     elif cost is None:
         most = longer + spare + max(arithmetic, saved)
     else:
-        most = longer + spare + max(cost.peak, cost.held + wanted.saving())
+        most = longer + spare + max(cost.peak, cost.held + max(wanted.saving(), looked))
     return {
         "seconds": {
             "reading": round(wishes.spent, 2),

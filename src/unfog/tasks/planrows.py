@@ -33,7 +33,7 @@ def rows(
         ("net", _net(config, facts["parameters"]), why["net"]),
         ("space", _space(config), _space_why(config)),
         ("recipe", config.recipe, _summary(config.recipe)),
-        ("batch", f"{t.batch} of {items} training items", why["batch"]),
+        ("batch", _batch(config, facts, items), why["batch"]),
         ("steps", f"{t.steps} ({passes:.3g} passes over the data)", why["steps"]),
         (
             "precision",
@@ -83,6 +83,11 @@ def warnings(config: Config, items: int) -> list[str]:
             "measured novelty, or give a shorter --budget"
         )
     return found
+
+
+def _batch(config: Config, facts: dict[str, Any], items: int) -> str:
+    said = facts.get("arrangement", "")
+    return f"{config.train.batch} of {items} training items" + (f", {said}" if said else "")
 
 
 def _net(config: Config, parameters: int) -> str:
@@ -148,6 +153,8 @@ def _memory(facts: dict[str, Any]) -> str:
 def _free(facts: dict[str, Any]) -> str:
     free = facts["available_bytes"]
     known = "how much is free is not known" if free is None else f"{size(free)} are free"
+    if facts.get("limit") is not None:
+        known = f"{size(facts['limit'])} are allowed; {known}"
     how = "by arithmetic" if facts["seconds_per_step"] is None else "measured in trial updates"
     return f"{how}; {known}"
 

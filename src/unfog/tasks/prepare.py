@@ -23,10 +23,9 @@ from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.kind import Kind
 from unfog.kinds.splits import Splits, split
-from unfog.kinds.table.cells import Table
 from unfog.maths.paths import Linear, paths
 from unfog.maths.randomness import mix
-from unfog.maths.states import State, each
+from unfog.maths.states import State, lead
 from unfog.maths.targets import targets
 from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
@@ -43,9 +42,12 @@ from unfog.tasks.flowmap import tell_both_times
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.schedule import fitted_to
+from unfog.tasks.show import reporting
 from unfog.tasks.start import Start, adopt, shared_space
+from unfog.tasks.stored import States, Stored, training_states
 
-States = tuple[State, dict[str, Tensor]]
+NUMBERS = 2**27
+"""That a space is fitted on at most."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,10 @@ class Prepared:
     """A configuration with the data it is for, encoded.
 
     Attributes:
+        states: of the training items; of some, where `store` has all.
         source: the noise that belongs to each state, where a coupling is paired.     start: weights
             to begin with instead of fresh ones.
+        store: all training items, where memory does not hold their states.
     """
 
     config: Config
@@ -64,6 +68,12 @@ class Prepared:
     states: States
     source: State | None = None
     start: dict[str, Tensor] | None = None
+    store: Stored | None = None
+
+    @property
+    def count(self) -> int:
+        """Training items."""
+        return len(lead(self.states[0])) if self.store is None else len(self.store)
 
     def with_config(self, config: Config) -> Prepared:
         return replace(self, config=config)
@@ -84,22 +94,28 @@ def prepare(
     items: Items | None = None,
     held: float = 0.1,
     start: Start | None = None,
+    shown: int | None = None,
 ) -> Prepared:
     """Read, split, fit codec, conditions and space on the training part, and resolve the
     configuration. `items`, where given, are what reading the source gave; `held` is the share of
     them that validates, and as much that tests; `start` is a run whose net and space are taken,
-    where the user has not chosen others, and whose weights are to follow (`started`).
+    where the user has not chosen others, and whose weights are to follow (`started`); `shown` is
+    how many items the run can come to, at most.
     """
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
     _known_reading(room, reading)
     if items is None:
-        items = room.read(source, given=given or None, **reading)
+        items = read(room, source, given, reading)
     splits = split(items, seed=seed, validation=held, test=held)
     training = items.take(splits.train)
     codec = room.codec.fit(training)
-    cond = GivenCodec.fit(training.columns, given)
+    columns = training.columns
+    if items.rest is not None:
+        codec = items.rest.widened(codec, training.data)
+        columns = items.rest.columns(columns, given)
+    cond = GivenCodec.fit(columns, given)
     fields = getattr(codec, "fields", {})
     hints = {"rings": True} if getattr(codec, "periodic", ()) else {}
     offered = room.defaults(fields or codec.state_shape, len(training), **hints)
@@ -125,6 +141,7 @@ def prepare(
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
     content["fields"] = fields
+    content["data"]["shown"] = shown if items.rest is not None else None
     content["reasons"] += grant(content, chosen.wishes, settings, room)
     _refuse(content, recipe)
     if not any(key.split(".")[0] == "space" for key in settings):
@@ -156,8 +173,20 @@ def prepare(
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
     borders = Borders(codec, cond, space)
-    states = encoded(items, splits, borders)
-    return Prepared(fitted_to(config, states[0]), items, splits, borders, states)
+    states, store, notes = training_states(items, splits, borders, shown)
+    config = config.model_copy(update={"reasons": [*config.reasons, *notes]})
+    config = fitted_to(config, states[0])
+    return Prepared(config, items, splits, borders, states, store=store)
+
+
+def read(room: Kind, source: Any, given: list[str], reading: dict[str, Any]) -> Items:
+    """The items of a source, or some that stand for more than memory is to hold; with a bar where
+    that takes long.
+    """
+    options = inspect.signature(room.read).parameters
+    asked: dict[str, Any] = {"sample": True} if "sample" in options else {}
+    with reporting(f"reading {room.name}s") as progress:
+        return room.read(source, given=given or None, progress=progress, **asked, **reading)
 
 
 def _target(content: dict[str, Any]) -> Any:
@@ -229,7 +258,7 @@ def resolve(
         "data": {
             "source": named,
             "reading": reading,
-            "count": len(items),
+            "count": len(items if items.rest is None else items.rest),
             "item": list(items.data.shape[1:]),
             "notes": list(items.notes),
             "origin": items.origin,
@@ -298,6 +327,7 @@ def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
         "given",
         "progress",
         "least",
+        "sample",
     }
     for name in reading:
         if name not in options:
@@ -348,8 +378,9 @@ def _space(
     return spaces.fit(name, shown, held_out=held_out, **options)
 
 
-def _some(items: Items, seed: int, most: int = 20_000) -> Items:
-    """At most `most` of the items, at random."""
+def _some(items: Items, seed: int) -> Items:
+    """At most 20 000 of the items at random, and of large ones fewer."""
+    most = max(1000, min(20_000, NUMBERS // math.prod(items.data.shape[1:])))
     if len(items) <= most:
         return items
     return items.take(np.random.default_rng(mix(seed, 23)).permutation(len(items))[:most])
@@ -357,32 +388,6 @@ def _some(items: Items, seed: int, most: int = 20_000) -> Items:
 
 def reread(source: Any, config: Config, splits: Splits) -> Items:
     """A run's data, read as it was read for the run. Raises DataError if it has changed since."""
-    items = kinds[config.kind].read(source, given=config.given or None, **config.data.reading)
+    items = read(kinds[config.kind], source, config.given, config.data.reading)
     splits.check(items)
     return items
-
-
-def encoded(items: Items, splits: Splits, borders: Borders, part: str = "train") -> States:
-    """States of a part of the items in the space, (N, *shape) float32 or a dict of fields, and
-    their conditions.
-
-    Args:
-        part: train, validation or test; it must not be empty. Rows with a level that the training
-            part lacks have no state, and are left out of the others.
-    """
-    places = getattr(splits, part)
-    if part != "train" and isinstance(items.data, Table):  # a level may occur there alone
-        places = places[borders.codec.known_rows(items.data[places])]
-        if len(places) == 0:
-            raise DataError(f"every row of the {part} part has a level that training lacks")
-    chosen = items.take(places)
-    # rows of a table are small, and equal rows get different draws when they are encoded together
-    slab = len(chosen) if getattr(borders.codec, "fields", {}) else 1024
-    parts = [
-        borders.space.into(borders.codec.encode(chosen.data[at : at + slab]))
-        for at in range(0, len(chosen), slab)
-    ]
-    states = each(lambda *pieces: torch.cat(pieces), *parts)
-    states = each(lambda v: v.float() if v.is_floating_point() else v, states)
-    picked = borders.given.pick(chosen.columns)
-    return states, borders.given.encode(picked, len(chosen))

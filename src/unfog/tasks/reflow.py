@@ -22,6 +22,7 @@ from torch import Tensor
 from unfog.errors import ArgumentError
 from unfog.maths.grids import AngleGrid, LinearGrid
 from unfog.maths.randomness import mix
+from unfog.maths.states import lead
 from unfog.model import files
 from unfog.model.model import Model
 from unfog.sample.loop import sample
@@ -103,6 +104,7 @@ def reflow(
         config=second,
         states=(drawn["x"], cond),
         source=drawn["z"],
+        store=None,
         start=dict(first.net.state_dict()),
     )
     trained = learn(
@@ -177,7 +179,7 @@ def _draw(
     """Pairs under the conditions of training items, each pair a function of (seed, its number)."""
     config, path = first.config, first.net.path
     cond = prepared.states[1]
-    items = len(prepared.splits.train)
+    items = len(lead(prepared.states[0]))
     picked = torch.from_numpy(np.random.default_rng(mix(config.seed, 31)).integers(0, items, count))
     cut = AngleGrid()(path, plan.solver_steps)
     size = config.train.batch
@@ -201,7 +203,7 @@ def _straight(net: Model, prepared: Prepared, device: torch.device) -> float:
     """Mean straightness of a few paths, each under a training item's conditions."""
     rng = SampleRng(mix(prepared.config.seed, 41), range(PATHS))
     noise = net.path.prior(blank(prepared.config, PATHS, device), rng=rng)
-    picked = torch.arange(PATHS) % len(prepared.splits.train)
+    picked = torch.arange(PATHS) % len(lead(prepared.states[0]))
     cond = {n: v[picked].to(device) for n, v in prepared.states[1].items()}
     grid = LinearGrid()(net.path, STEPS)
     return float(straightness(net.bind(cond or None), net.path, noise, grid, rng=rng).mean())

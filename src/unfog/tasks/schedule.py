@@ -134,7 +134,7 @@ def _number(size: int) -> int:
 def states_of(model: Trained) -> State:
     """The run's training states. Raises DataError where its data is gone."""
     from unfog.tasks.evaluate import training_data
-    from unfog.tasks.prepare import encoded
+    from unfog.tasks.stored import encoded
 
     return encoded(training_data(model), model.splits, model.borders)[0]
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO
 
 
@@ -78,6 +78,27 @@ def bar(title: str, total: float, *, show: bool | None = None) -> Iterator[Bar]:
     )
     with Progress(*columns, console=Console(stderr=True), transient=False) as progress:
         yield Bar(progress, progress.add_task(title, total=total, text=""))
+
+
+PATIENCE = 1.0
+"""Seconds that work goes on before a bar says so."""
+
+
+@contextmanager
+def reporting(title: str) -> Iterator[Callable[[int, int], None]]:
+    """(done, total) -> a bar on a terminal, where it goes on for more than a second."""
+    begun, opened = time.monotonic(), ExitStack()
+    lines: list[Bar] = []
+
+    def tell(done: int, total: int) -> None:
+        if not lines:
+            if time.monotonic() - begun < PATIENCE:
+                return
+            lines.append(opened.enter_context(bar(title, total)))
+        lines[0].to(done)
+
+    with opened:
+        yield tell
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], stream: TextIO) -> None:

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from unfog.maths.randomness import mix
-from unfog.maths.states import each
+from unfog.maths.states import each, lead
 from unfog.tasks.looking import LEVELS
 from unfog.tasks.looks import Seen, Sight
-from unfog.tasks.prepare import Prepared, States, encoded
+from unfog.tasks.prepare import Prepared
+from unfog.tasks.stored import States, encoded
 from unfog.train.heldout import level_losses, levels
 
 CLEAR = 2.0
@@ -75,12 +76,13 @@ class HeldOut:
         """The items that are looked at, encoded once."""
         if not self.parts:
             p = self.prepared
+            states, cond = p.states
+            there = {"train": len(lead(states)), "validation": len(p.splits.validation)}
             chosen = {
-                part: np.sort(_some(len(getattr(p.splits, part)), self.items, p.config.seed))
-                for part in ("train", "validation")
+                part: np.sort(_some(count, self.items, p.config.seed))
+                for part, count in there.items()
             }
             few = replace(p.splits, validation=p.splits.validation[chosen["validation"]])
-            states, cond = p.states
             picked = torch.from_numpy(chosen["train"])
             self.parts = {
                 "train": (

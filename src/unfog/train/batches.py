@@ -15,8 +15,12 @@ from torch import Tensor
 
 from unfog.errors import DataError
 from unfog.maths.randomness import BatchRng, Rng, mix
+from unfog.maths.shuffle import shuffled
 from unfog.train.crops import Crops
 from unfog.train.share import Share
+
+MANY = 2**20
+"""Items from which an epoch's order is worked out batch by batch, instead of being held."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ class Batches:
         wanted = np.arange(number * self.size, (number + 1) * self.size)
         epochs, places = np.divmod(wanted, self.count)
         return np.concatenate(
-            [_order(self.seed, self.count, int(e))[places[epochs == e]] for e in np.unique(epochs)]
+            [_placed(self.seed, self.count, int(e), places[epochs == e]) for e in np.unique(epochs)]
         )
 
     def since(self, number: int, share: Share | None = None) -> Iterator[Batch]:
@@ -89,6 +93,13 @@ class Batches:
             z = None if self.source is None else self.source(index)
             yield Batch(index, x, cond, z, keep)
             number += 1
+
+
+def _placed(seed: int, count: int, epoch: int, places: np.ndarray) -> np.ndarray:
+    """The items at these places of an epoch."""
+    if count > MANY:
+        return shuffled(places, count, mix(seed, 17, epoch))
+    return _order(seed, count, epoch)[places]
 
 
 @lru_cache(maxsize=4)  # one epoch's order is needed by many batches in a row

@@ -13,6 +13,7 @@ import torch
 from unfog.maths.randomness import BatchRng
 from unfog.model.ema import Ema
 from unfog.model.model import Model
+from unfog.nets.recompute import recompute, spanning
 from unfog.train.batches import Batches, to_device
 from unfog.train.loop import Objective, train
 from unfog.train.memory import COPIES, SAVING, Watch, kept, resident, weights
@@ -47,6 +48,8 @@ def measure(
     precision: str,
     threads: int,
     budget: float,
+    micro: int | None = None,
+    recomputed: bool = False,
 ) -> Cost:
     """Time real updates of `model`, which is used up, for about `budget` seconds.
 
@@ -54,6 +57,7 @@ def measure(
     one the first. The median is what a shared machine gives.
     """
     model.precision = precision
+    recompute(model.net, recomputed)
     optimiser = adamw(model, lr=1e-3)  # with a tiny one, gradients underflow and slow it down
     device = next(model.parameters()).device
     taken: list[float] = []
@@ -74,6 +78,7 @@ def measure(
                 horizon=endless,
                 seed=0,
                 ema=ema,
+                micro=micro,
             ):
                 float(progress.loss)  # waits for the device
                 now = time.perf_counter()
@@ -95,14 +100,16 @@ class Need:
 
     Attributes:
         weights: of the parameters.     item: activations kept for one item's backward pass.
+        thin: the same where blocks are recomputed.
     """
 
     weights: int
     item: float
+    thin: float = 0.0
 
-    def training(self, batch: int) -> float:
+    def training(self, batch: int, *, recomputed: bool = False) -> float:
         """Weights, gradient, average and moments, and a batch's activations."""
-        return COPIES * self.weights + batch * self.item
+        return COPIES * self.weights + batch * (self.thin if recomputed else self.item)
 
     def saving(self) -> float:
         """On top of what is held between updates, while a checkpoint is written."""
@@ -111,11 +118,11 @@ class Need:
 
 def need(model: Model, batches: Batches, objective: Objective) -> Need:
     """What an update of `model` keeps for its backward pass, by looking at two and four items."""
-    sums = []
+    sums, thin = [], []
     for count in (2, 4):
         x, cond = batches.fetch(np.arange(count) % batches.count)
         where = next(model.parameters()).device
-        with kept(model) as found:
+        with kept(model) as found, spanning(found) as spans:
             model.loss(
                 to_device(x, where),
                 to_device(cond, where) or None,
@@ -124,7 +131,10 @@ def need(model: Model, batches: Batches, objective: Objective) -> Need:
                 rng=BatchRng(0),
             )
         sums.append(sum(found.values()))
-    return Need(weights(model), (sums[1] - sums[0]) / 2)
+        inside = sum(own for own, _ in spans)
+        kept_too = sum(given for _, given in spans) + max((own for own, _ in spans), default=0)
+        thin.append(sums[-1] - inside + kept_too)
+    return Need(weights(model), (sums[1] - sums[0]) / 2, (thin[1] - thin[0]) / 2)
 
 
 def cheapest(

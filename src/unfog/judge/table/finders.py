@@ -14,7 +14,7 @@ from unfog.judge.finders import NEXT, Near, enough, joined, ratio
 from unfog.judge.table.features import Rows
 from unfog.judge.table.records import Places, places
 
-CELLS = 20_000_000
+CELLS = 5_000_000
 """Pairs of rows that are compared at once."""
 ROUNDING = 1e-10
 """Squared distances below which rows are equal."""

@@ -21,6 +21,8 @@ PAIRS = 100_000_000  # distances that take a few seconds
 WIDE = 100
 DRAWS = 500
 CHUNK = 500
+HELD = 2**23
+"""Distances that are held at once."""
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,9 @@ def nearer(samples: Rows, train: Rows, real: Rows) -> Sides:
     references = train.with_other(real)
     place, known = places(samples, references), places(references, references)
     near, index = [], []
-    for start in range(0, len(samples), CHUNK):
-        part = slice(start, start + CHUNK)
+    rows = chunk(len(references))
+    for start in range(0, len(samples), rows):
+        part = slice(start, start + rows)
         gaps = place[part].gaps(known)
         least, found = gaps.min(1)
         tied = gaps <= least[:, None] + 1e-5  # rounding must not break ties of discrete rows
@@ -119,15 +122,21 @@ def nearer(samples: Rows, train: Rows, real: Rows) -> Sides:
     return Sides(torch.cat(near).numpy(), torch.cat(index).numpy(), len(train), len(real))
 
 
+def chunk(references: int) -> int:
+    """Rows that are compared with so many references at once."""
+    return min(CHUNK, max(16, HELD // max(1, references)))
+
+
 def nearest_rows(
     samples: Table, train: Table, roles: Mapping[str, str] | None = None
 ) -> np.ndarray:
     """(N,) the training row that is nearest to each sample, in the distance of `closest_record`."""
     known, drawn = encode([train, samples], roles_of(train, roles))
     reference = places(known, known)
+    rows = chunk(len(known))
     parts = [
-        places(drawn[at : at + CHUNK], known).gaps(reference).argmin(1)
-        for at in range(0, len(drawn), CHUNK)
+        places(drawn[at : at + rows], known).gaps(reference).argmin(1)
+        for at in range(0, len(drawn), rows)
     ]
     return torch.cat([torch.empty(0, dtype=torch.long), *parts]).numpy()
 

@@ -54,6 +54,7 @@ class ImageCodec:
 
     def encode(self, data: np.ndarray) -> Tensor:
         """(B, H, W, C) pixels → (B, C, H, W) float32."""
+        data = np.asarray(data)
         if data.shape[1:] != self.shape or data.dtype.name != self.dtype:
             raise ShapeError(
                 f"images of shape {data.shape[1:]} and type {data.dtype.name}; this model takes "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import IO, Any
 
@@ -67,24 +68,49 @@ class Header:
     frames: bool = False
     reduced: bool = False
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(height, width)."""
+        return self.height, self.width
+
 
 def header(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> Header:
     """Read only the header. Raises Refused for what is not an image or too large."""
     with _opened(file, max_pixels) as image:
-        width, height = image.size
-        if image.format == "TIFF":  # Pillow has turned its size already
-            turned = False
-        elif image.format == "PNG" and "exif" not in image.info:
-            turned = False  # asking a PNG for EXIF would decode it
-        else:
-            turned = _guard(lambda: image.getexif().get(ORIENTATION)) in TURNED
-        return Header(
-            height=width if turned else height,
-            width=height if turned else width,
-            form=_deep(image) or form_of(image),
-            frames=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
-            reduced=_sixteen(image) and _deep(image) is None and form_of(image).bits == 8,
-        )
+        return _about(image)
+
+
+def both(
+    file: IO[bytes], max_pixels: int, wanted: Callable[[Header], bool]
+) -> tuple[Header, np.ndarray | None]:
+    """The header, and where that is wanted the pixels in its form too, from one opening.
+
+    Raises: Refused as `header` and `pixels` do.
+    """
+    with _opened(file, max_pixels) as image:
+        found = _about(image)
+        if not wanted(found):
+            return found, None
+        array, form = _guard(lambda: _deep_pixels(image, file, max_pixels) or from_pil(image))
+        same = form == found.form and array.shape[:2] == (found.height, found.width)
+        return found, array if same else None
+
+
+def _about(image: Any) -> Header:
+    width, height = image.size
+    if image.format == "TIFF":  # Pillow has turned its size already
+        turned = False
+    elif image.format == "PNG" and "exif" not in image.info:
+        turned = False  # asking a PNG for EXIF would decode it
+    else:
+        turned = _guard(lambda: image.getexif().get(ORIENTATION)) in TURNED
+    return Header(
+        height=width if turned else height,
+        width=height if turned else width,
+        form=_deep(image) or form_of(image),
+        frames=image.format != "MPO" and bool(getattr(image, "is_animated", False)),
+        reduced=_sixteen(image) and _deep(image) is None and form_of(image).bits == 8,
+    )
 
 
 def pixels(file: IO[bytes], max_pixels: int = MAX_PIXELS) -> tuple[np.ndarray, Form]:

@@ -11,14 +11,15 @@ import numpy as np
 from unfog.errors import ArgumentError, DataError, UnknownName
 from unfog.kinds.columns import with_given
 from unfog.kinds.image.arrays import as_images, from_pil_list, is_pil, resize_all
+from unfog.kinds.image.collect import Collected, Early
 from unfog.kinds.image.decode import (
     MAX_PIXELS,
     RESIZES,
     Form,
     Header,
     Refused,
+    both,
     fit_size,
-    header,
     pixels,
     widen,
 )
@@ -26,7 +27,7 @@ from unfog.kinds.image.layout import lay_out, many
 from unfog.kinds.image.sources import Folder, Source, Zip, is_image_name
 from unfog.kinds.items import Items
 from unfog.kinds.ndarrays import is_tensor, tensor_array
-from unfog.kinds.npy import check_memory, read_npy, read_npz
+from unfog.kinds.npy import read_npy, read_npz
 from unfog.registry import unknown
 
 Progress = Callable[[int, int], None]
@@ -152,43 +153,66 @@ def _from_files(
     max_pixels: int,
     progress: Progress | None,
 ) -> Items:
-    """Two passes: every header (cheap; plans size and form), then every pixel."""
+    """Two passes: every header (plans size and form), then the pixels that were not decoded with
+    it. Small images that are all alike need only the first.
+    """
     wanted, resize = how
     found = lay_out(files, part, table)
-    bad = _Bad(files, len(found.files), strict)
+    total = len(found.files)
+    bad = _Bad(files, total, strict)
     headers: dict[int, Header] = {}
+    alike: dict[Header, Header] = {}
+    early = Early()
+
+    def asked(one: Header) -> bool:
+        first = next(iter(alike), one)
+        fits = (one.height, one.width) == wanted if wanted else max(one.size) <= KEEP_SIDE
+        return one == first and fits
+
     for i, name in enumerate(found.files):
         try:
             with files.open(name) as file:
-                headers[i] = header(file, max_pixels)
+                one, array = both(file, max_pixels, asked)
         except (Refused, OSError) as error:
             bad.add(name, error)
+            continue
+        headers[i] = alike.setdefault(one, one)
+        if array is not None:
+            early.add(i, array, total, str(files.path))
+        if progress is not None:
+            progress(i + 1, total)
     bad.check()
     notes = list(found.notes)
     size, form = _plan(list(headers.values()), wanted, resize, notes)
-    shape = (len(headers), *size, form.channels)
-    check_memory(int(np.prod(shape, dtype=np.int64)) * form.dtype.itemsize, str(files.path))
-    data = np.empty(shape, form.dtype)
-    kept: list[int] = []
-    for done, i in enumerate(headers, start=1):
-        try:
-            with files.open(found.files[i]) as file:
-                array, have = pixels(file, max_pixels)
-        except (Refused, OSError) as error:
-            bad.add(found.files[i], error)
-        else:
-            array = widen(array, have, form)
-            data[len(kept)] = fit_size(array, size, resize, alpha=form.alpha)
-            kept.append(i)
-        if progress is not None:
-            progress(done, len(headers))
+    kept = list(headers)
+    data = early.data()
+    if len(early.places) < len(headers) or data.shape[1:] != (*size, form.channels):
+        shape = (*size, form.channels)
+        made = Collected(len(headers), shape, form.dtype, str(files.path))
+        kept = []
+        for done, (i, about) in enumerate(headers.items(), start=1):
+            try:
+                if i in early.places:
+                    array, have = data[early.places[i]], about.form
+                else:
+                    with files.open(found.files[i]) as file:
+                        array, have = pixels(file, max_pixels)
+            except (Refused, OSError) as error:
+                bad.add(found.files[i], error)
+            else:
+                array = widen(array, have, form)
+                made.add(fit_size(array, size, resize, alpha=form.alpha))
+                kept.append(i)
+            if progress is not None:
+                progress(done, len(headers))
+        data = made.data()
     bad.check()
     if not kept:
         raise DataError(f"{files.path}: no image could be used: {bad.listed()}; repair them")
     columns = found.keep(kept)
     return Items(
         kind="image",
-        data=data[: len(kept)],
+        data=data,
         columns=columns,
         names=[found.names[i] for i in kept],
         notes=notes + bad.note(),

@@ -83,7 +83,7 @@ class Folder:
             )
 
     def open(self, name: str) -> IO[bytes]:
-        return (self.root / name).open("rb")
+        return open(f"{self.root}/{name}", "rb")
 
     def __enter__(self) -> Self:
         return self

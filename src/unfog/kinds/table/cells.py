@@ -20,10 +20,13 @@ class Cells:
         values: (N,) float64, int64, bool, datetime64[us], timedelta64[us], or object of str. What
             stands where `present` is False means nothing.
         present: (N,) bool; False = a missing cell.
+        words: distinct values (W,) and each row's place among them (N,), where they are known, so
+            that what depends on a value alone is worked out W times.
     """
 
     values: np.ndarray
     present: np.ndarray
+    words: tuple[np.ndarray, np.ndarray] | None = None
 
     def __post_init__(self) -> None:
         if self.values.ndim != 1 or self.present.shape != self.values.shape:
@@ -37,7 +40,8 @@ class Cells:
 
     def take(self, index: np.ndarray | slice) -> Cells:
         """The cells at these positions."""
-        return Cells(self.values[index], self.present[index])
+        words = None if self.words is None else (self.words[0], self.words[1][index])
+        return Cells(self.values[index], self.present[index], words)
 
     def known(self) -> np.ndarray:
         """The values that are there."""

@@ -18,6 +18,7 @@ from unfog.kinds.table.columns import Column
 from unfog.kinds.table.draws import place_keys, row_keys
 from unfog.kinds.table.drift import aligned, finite
 from unfog.kinds.table.roles import Role, infer_roles
+from unfog.maths.randomness import mix
 
 FIELDS = ("num", "cat")
 UNKNOWN = ("refuse", "as-missing")
@@ -119,19 +120,20 @@ class TableCodec:
         counts = {n: int(c.moved(n, table.columns[n], keys).sum()) for n, c in self.columns.items()}
         return {name: count for name, count in counts.items() if count}
 
-    def encode(self, table: Table, unknown: str = "refuse") -> dict[str, Tensor]:
+    def encode(self, table: Table, unknown: str = "refuse", *, piece: int = 0) -> dict[str, Tensor]:
         """Rows → state. The draws depend on the seed and each row's content only, and on how many
         equal rows stand before it.
 
         Args:
             unknown: "refuse" unseen levels, or take them "as-missing" where the column can be.
+            piece: number of this piece of a table, so that equal rows in several draw differently.
         Raises: DataError naming the column for drift, an unseen level, or a missing cell where
             training had none.
         """
         if unknown not in UNKNOWN:
             raise ArgumentError(f"unknown must be one of {UNKNOWN}; got {unknown!r}")
         table = self.check(table)
-        keys = row_keys(table, self.seed)
+        keys = row_keys(table, self.seed if piece == 0 else mix(self.seed, 59, piece))
         found: dict[str, list[np.ndarray]] = {field: [] for field in FIELDS}
         for name, column in self.columns.items():
             encoded = column.encode(name, table.columns[name], keys, unknown)

@@ -67,10 +67,10 @@ def read_csv(
     if not text.strip():
         raise DataError(f"{name}: is empty; a table needs a line of names and at least two rows")
     tabs = re.search(r"\.(tsv|tab)(\.gz)?$", name.lower()) is not None
-    cut = delimiter or _sniff(text[:SNIFFED], tabs)
+    cut = delimiter or sniff(text[:SNIFFED], tabs)
     if delimiter is None and cut != ("\t" if tabs else ","):
         notes.append(f"cells are separated by {SPOKEN[cut]}")
-    parsed = _parse(text, cut, name, limit)
+    parsed = parse(text, cut, name, limit)
     notes += parsed.notes
     if len(next(iter(parsed.columns.values()), ())) == 0:
         raise DataError(f"{name}: has a line of names and no rows; a table needs at least two rows")
@@ -143,7 +143,7 @@ def _decoded(
     return text.removeprefix("\ufeff"), used, notes
 
 
-def _sniff(start: str, tabs: bool) -> str:
+def sniff(start: str, tabs: bool) -> str:
     """The delimiter under which most of the first rows have as many cells as the header."""
     start = start.lstrip("\r\n")
     if len(start) >= SNIFFED - 2:
@@ -165,7 +165,7 @@ def _sniff(start: str, tabs: bool) -> str:
     return best
 
 
-def _parse(text: str, cut: str, name: str, limit: int | None) -> Texts:
+def parse(text: str, cut: str, name: str, limit: int | None) -> Texts:
     """The columns; where quotes stand after a space, the space is no part of the cell."""
     first: Texts | DataError
     try:

@@ -17,12 +17,18 @@ def row_keys(table: Table, seed: int) -> np.ndarray:
     Equal rows are counted, so that a spike (one value in half of all rows) still spreads over its
     whole interval when the table has no other column to tell its rows apart.
     """
+    key = contents(table, seed)
+    return _mix(key + _repeats(key) * GOLDEN)
+
+
+def contents(table: Table, seed: int) -> np.ndarray:
+    """(N,) uint64, one per row, of its cells alone: equal for equal rows."""
     key = np.full(len(table), _text(str(seed)), dtype=np.uint64)
     for name in sorted(table.columns):
         cells = table.columns[name]
         code = np.where(cells.present, _codes(cells), np.uint64(1))
         key = _mix(key ^ _mix(code + _text(name)))
-    return _mix(key + _repeats(key) * GOLDEN)
+    return key
 
 
 def place_keys(start: int, count: int, seed: int) -> np.ndarray:
@@ -39,6 +45,9 @@ def uniforms(keys: np.ndarray, what: str) -> np.ndarray:
 
 def _codes(cells: Cells) -> np.ndarray:
     """A number per cell that equal cells share; -0.0 and 0.0 are equal."""
+    if cells.words is not None:
+        words, places = cells.words
+        return _codes(Cells(words, np.ones(len(words), dtype=bool)))[places]
     if cells.values.dtype == object:
         known: dict[str, np.uint64] = {}
         for value in cells.values:

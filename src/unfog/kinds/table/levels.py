@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -36,7 +37,23 @@ class Levels:
 
         Raises: ArgumentError for an order that lacks a level.
         """
-        counts = Counter(_plain(cells.known()))
+        return cls.of(
+            Counter(plain_levels(cells.known())),
+            cells.values.dtype,
+            missing=not bool(cells.present.all()),
+            order=order,
+        )
+
+    @classmethod
+    def of(
+        cls,
+        counts: Mapping[Any, int],
+        dtype: np.dtype,
+        *,
+        missing: bool,
+        order: list[Any] | None = None,
+    ) -> Levels:
+        """The levels that these are, plain level -> how often; see `fit`."""
         frequent = sorted(counts, key=lambda level: (-counts[level], level))
         kept = frequent if len(frequent) <= MOST else frequent[: MOST - 1]
         rare = {level: counts[level] for level in frequent[len(kept) :]}
@@ -49,7 +66,7 @@ class Levels:
                     "have; name every level"
                 )
             values = list(order)
-        return cls(cells.values.dtype, values, rare, not bool(cells.present.all()))
+        return cls(dtype, values, rare, missing)
 
     @property
     def size(self) -> int:
@@ -143,8 +160,13 @@ class Levels:
         codes = self.codes
         strange = len(self.values) if self.rare else -1  # an unseen level is a rare one
         last = self.size - 1 if self.missing else -1
-        found = [codes.get(level, strange) for level in _plain(cells.values)]
-        return np.where(cells.present, np.array(found, dtype=np.int64), last)
+        distinct = cells.values if cells.words is None else cells.words[0]
+        found = np.array(
+            [codes.get(one, strange) for one in plain_levels(distinct)], dtype=np.int64
+        )
+        if cells.words is not None:
+            found = found[cells.words[1]]
+        return np.where(cells.present, found, last)
 
     def _filler(self) -> Any:
         return self.values[0]
@@ -163,7 +185,7 @@ def never_missing(name: str, cells: Cells) -> DataError:
     )
 
 
-def _plain(values: np.ndarray) -> list[Any]:
+def plain_levels(values: np.ndarray) -> list[Any]:
     """Plain Python values that can be sorted, hashed and written as JSON; -0.0 is 0.0."""
     if values.dtype.kind in "mM":
         return values.astype(np.int64).tolist()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,20 @@ import numpy as np
 from unfog.errors import ArgumentError, DataError, UnknownName
 from unfog.kinds.columns import with_given
 from unfog.kinds.items import Items
+from unfog.kinds.npy import check_memory
+from unfog.kinds.table import textparts
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.csvfile import read_csv
 from unfog.kinds.table.frames import from_arrow, from_memory
 from unfog.kinds.table.objects import Column
-from unfog.kinds.table.parquet import read_parquet
+from unfog.kinds.table.parquet import CELL, read_parquet
+from unfog.kinds.table.parts import PARQUET, Parts
 from unfog.kinds.table.spelling import understand
+from unfog.kinds.table.streamed import MANY, SAMPLE, Streamed, sampled, some_rows
+from unfog.kinds.table.textparts import TextParts, decided
 from unfog.registry import unknown
 
 DELIMITED = re.compile(r"\.(csv|tsv|tab|txt)(\.gz)?$", re.IGNORECASE)
-PARQUET = re.compile(r"\.(parquet|pq)$", re.IGNORECASE)
 NAMED = 8  # columns that a note names before it counts the rest
 
 
@@ -38,12 +43,14 @@ def read(
     missing: Sequence[str] | None = None,
     limit: int | None = None,
     least: int = 2,
+    sample: bool = False,
 ) -> Items:
     """Read a table: `Items.data` is a `Table` of typed cells, missing ones marked.
 
     Args:
-        source: a .csv, .tsv, .tab, .txt (also .gz), .parquet or .pq file, a frame of pandas or
-            polars, a pyarrow.Table, a dict of equally long lists, a list of dicts.
+        source: a .csv, .tsv, .tab, .txt (also .gz), .parquet or .pq file, a folder of Parquet
+            files, a frame of pandas or polars, a pyarrow.Table, a dict of equally long lists, a
+            list of dicts.
         given: names of columns that must be there, or a dict of further columns.
         key: without effect, because a table has one part.
         strict: refuse text that is not UTF-8 instead of reading it as cp1252.
@@ -54,19 +61,34 @@ def read(
         delimiter, encoding: of delimited text; guessed when None.
         missing: words for a missing cell in text, besides the empty one.
         limit: rows to keep, from the first.     least: rows that there must be.
+        sample: of a file (or folder) of Parquet with more than 250 000 rows, read 100 000 at random
+            into memory; `Items.rest` reads all in pieces.
     Raises: DataError for fewer rows than `least`, faults of the file (with line), infinite numbers
         and mixed types (with row and column); UnknownName for columns that aren't there.
     """
     if limit is not None and limit < 2:
         raise ArgumentError(f"limit={limit} leaves nothing to learn from; give at least 2")
-    delimited = isinstance(source, str | Path) and not PARQUET.search(str(source))
+    path = Path(source) if isinstance(source, str | Path) else None
+    parted = path is not None and (PARQUET.search(path.name) or path.is_dir())
+    delimited = path is not None and not parted
     for option, value in (("delimiter", delimiter), ("encoding", encoding), ("missing", missing)):
         if value is not None and not delimited:
             raise ArgumentError(f"{option}={value!r} is for delimited text only; leave it out")
     origin: dict[str, Any] = {}
-    if isinstance(source, str | Path):
+    rest: Streamed | None = None
+    if path is not None and parted and (path.is_dir() or (sample and path.is_file())):
+        columns, notes, rest = _parted(path, types or {}, limit, sample, progress)
+        origin["type"], name = "parquet", str(source)
+    elif path is not None and sample and _large(path, encoding):
+        text = TextParts.cut(
+            path, delimiter=delimiter, encoding=encoding, missing=missing, limit=limit
+        )
+        columns, notes, rest = _texts(text, types or {}, progress)
+        origin |= {"type": "tsv" if text.delimiter == "\t" else "csv", "delimiter": text.delimiter}
+        name = str(source)
+    elif path is not None:
         columns, notes = _file(
-            Path(source),
+            path,
             origin,
             dict(types or {}),
             strict,
@@ -96,6 +118,7 @@ def read(
         columns={column: plain(cells) for column, cells in table.columns.items()},
         notes=notes + _merged(columns),
         origin=origin,
+        rest=rest,
     )
     return with_given(items, given)
 
@@ -114,6 +137,76 @@ def plain(cells: Cells) -> np.ndarray:
     holes = values.astype(object)
     holes[~there] = None
     return holes
+
+
+def _parted(
+    path: Path,
+    types: Mapping[str, Any],
+    limit: int | None,
+    sample: bool,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[dict[str, Column], list[str], Streamed | None]:
+    """The columns of Parquet in one file or several, or of some of their rows; notes; all rows."""
+    import pyarrow as pa
+
+    parts = Parts.open(path, limit)
+    if not sample or parts.count <= MANY:
+        if path.is_file():
+            table, notes = read_parquet(path, limit)
+            return from_arrow(table)[0], notes, None
+        check_memory(CELL * parts.count * len(parts.names), str(path))
+        table = pa.concat_tables(parts.pieces(), promote_options="permissive")
+        return from_arrow(table)[0], [f"{len(parts.paths)} Parquet files are one table"], None
+    _check_names(types, dict.fromkeys(parts.names))
+    some, rest = sampled(parts, types, progress)
+    return from_arrow(some)[0], [_unheld(parts.count)], rest
+
+
+def _unheld(count: int) -> str:
+    return (
+        f"{count} rows are not held: {SAMPLE} at random stand for them where the codec is "
+        "fitted and parts are split, and all others train, read in pieces"
+    )
+
+
+def _large(path: Path, encoding: str | None) -> bool:
+    """Whether this is text that is read in pieces: large, not packed, lines ending in one byte."""
+    if not re.search(r"\.(csv|tsv|tab|txt)$", path.name, re.IGNORECASE) or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        wide = file.read(2) in (b"\xff\xfe", b"\xfe\xff") or "16" in (encoding or "")
+    return path.stat().st_size > textparts.BIG and not wide and "32" not in (encoding or "")
+
+
+def _texts(
+    text: TextParts, types: Mapping[str, Any], progress: Callable[[int, int], None] | None
+) -> tuple[dict[str, Column], list[str], Streamed | None]:
+    """Columns of some rows of large delimited text, typed; notes; all rows, typed alike."""
+    import pyarrow as pa
+
+    _check_names(types, dict.fromkeys(text.names))
+    few, columns, said = text.count <= MANY, {}, {}
+    some = pa.concat_tables(text.pieces()) if few else some_rows(text)
+    for name in text.names:
+        word = _word(types.get(name))
+        spelt = understand(
+            name,
+            some.column(name).combine_chunks(),
+            said=word,
+            missing=text.missing,
+            delimiter=text.delimiter,
+        )
+        columns[name] = Column(spelt.cells, spelt.spelling, spelt.remarks)
+        said[name] = decided(spelt.spelling, spelt.cells, word)
+    if few:
+        return columns, text.notes, None
+    _, rest = sampled(replace(text, said=said), types, progress)
+    for name, column in columns.items():
+        want = rest.dtypes[name]
+        if (column.cells.values.dtype.kind, want.kind) == ("i", "f"):
+            cells = Cells(column.cells.values.astype(want), column.cells.present)
+            columns[name] = replace(column, cells=cells)
+    return columns, [*text.notes, _unheld(text.count)], rest
 
 
 def _file(

@@ -81,15 +81,21 @@ def _write(table: Table, path: Path, origin: Mapping[str, Any]) -> None:
     if suffix in PARQUET:
         write_parquet(path, to_arrow(table, specs))
         return
+    delimiter, written = spelt(table, suffix, origin)
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
+        writer.writerow(table.names)
+        writer.writerows(zip(*written))
+
+
+def spelt(table: Table, suffix: str, origin: Mapping[str, Any]) -> tuple[str, list[list[str]]]:
+    """The delimiter, and the columns as texts, for a file with this suffix."""
+    specs: Mapping[str, Mapping[str, Any]] = origin.get("columns", {})
     delimiter = DELIMITED[suffix]
     if suffix == ".csv" and origin.get("type") == "csv":
         delimiter = str(origin.get("delimiter", delimiter))
     # Marks inside numbers would be taken for the delimiter, or for another mark when read again.
     plain = delimiter == "," or delimiter != origin.get("delimiter")
-    written = [
+    return delimiter, [
         texts(cells, specs.get(name, {}), plain=plain) for name, cells in table.columns.items()
     ]
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
-        writer.writerow(table.names)
-        writer.writerows(zip(*written))

@@ -33,7 +33,7 @@ from unfog.tasks.doctor.foreign import foreign
 from unfog.tasks.doctor.trial import more, trial
 from unfog.tasks.evaluate import training_data
 from unfog.tasks.looks import seen
-from unfog.tasks.prepare import encoded
+from unfog.tasks.stored import encoded
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
 from unfog.train.heldout import levels

@@ -15,7 +15,8 @@ from unfog.model.model import Model
 from unfog.tasks.assemble import build_model, build_objective
 from unfog.tasks.evaluate import training_data
 from unfog.tasks.learn import batches_of
-from unfog.tasks.prepare import Prepared, encoded
+from unfog.tasks.prepare import Prepared
+from unfog.tasks.stored import training_states
 from unfog.tasks.trained import Trained
 from unfog.train.loop import Diverged, train
 from unfog.train.optim import adamw
@@ -74,8 +75,8 @@ def more(model: Trained, last: Model, mine: Noisings, theirs: Noisings | None) -
 def prepared_of(model: Trained) -> Prepared:
     """The run's training part, encoded as it was for the run."""
     items = training_data(model)
-    states = encoded(items, model.splits, model.borders)
-    return Prepared(model.config, items, model.splits, model.borders, states)
+    states, store, _ = training_states(items, model.splits, model.borders, model.config.data.shown)
+    return Prepared(model.config, items, model.splits, model.borders, states, store=store)
 
 
 def _train(

@@ -17,8 +17,8 @@ from unfog.tasks.doctor import FILE as DOCTOR
 from unfog.tasks.doctor import diagnose
 from unfog.tasks.evaluate import FILE, evaluate, training_data
 from unfog.tasks.looks import seen
-from unfog.tasks.prepare import encoded
 from unfog.tasks.report.cost import Cost, cost_of
+from unfog.tasks.stored import encoded
 from unfog.train.heldout import level_losses, levels
 from unfog.train.log import read as read_log
 
