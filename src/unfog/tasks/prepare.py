@@ -18,7 +18,7 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError
 from unfog.kinds import kinds
-from unfog.kinds.given import GivenCodec
+from unfog.kinds.given import GivenCodec, find
 from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.kind import Kind
@@ -98,7 +98,7 @@ def prepare(
         items = room.read(source, given=given or None, **reading)
     splits = split(items, seed=seed, validation=held, test=held)
     training = items.take(splits.train)
-    codec = room.codec.fit(training)
+    codec = room.codec.fit(training, **_beside(items, splits, given))
     cond = GivenCodec.fit(training.columns, given)
     fields = getattr(codec, "fields", {})
     hints = {"rings": True} if getattr(codec, "periodic", ()) else {}
@@ -158,6 +158,16 @@ def prepare(
     borders = Borders(codec, cond, space)
     states = encoded(items, splits, borders)
     return Prepared(fitted_to(config, states[0]), items, splits, borders, states)
+
+
+def _beside(items: Items, splits: Splits, given: list[str]) -> dict[str, Any]:
+    """What a table's codec must know besides its rows: conditions are not computed from others, and
+    what is computed has to hold in rows that are not learnt from.
+    """
+    if not isinstance(items.data, Table):
+        return {}
+    held = items.data[splits.validation] if len(splits.validation) else None
+    return {"kept": [find(name, items.columns) or name for name in given], "held": held}
 
 
 def _target(content: dict[str, Any]) -> Any:

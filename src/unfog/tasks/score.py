@@ -14,8 +14,9 @@ from unfog.judge.strange import Case, Owners, Rows, detectors, p_values, strange
 from unfog.kinds import kinds
 from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Cells, Table
+from unfog.kinds.table.derived import broken
 from unfog.tasks.evaluate import training_data
-from unfog.tasks.reasons import reasons
+from unfog.tasks.reasons import Rule, reasons
 from unfog.tasks.trained import Trained
 
 DEFAULT = "knn"
@@ -165,7 +166,9 @@ def score(
     usual = strangest(known, theirs.odd, known)  # what counts for fresh rows counts for these
     parts = strangest(parts, rows.odd, known)
     totals, expected = parts.double().sum(1), usual.double().sum(1)
-    why = reasons(parts.numpy(), rows.odd.numpy(), usual.numpy(), fresh, train, owners.names)
+    of_table = model.config.kind == "table"
+    rules = rules_of(model.borders.codec, fresh.data) if of_table else {}
+    why = reasons(parts.numpy(), rows.odd.numpy(), usual.numpy(), fresh, train, owners.names, rules)
     return Scores(
         totals.numpy(),
         p_values(totals, expected).numpy(),
@@ -176,8 +179,29 @@ def score(
         name,
         len(held),
         expected.numpy(),
-        _notes(fresh, train, len(held)),
+        _notes(fresh, train, len(held))
+        + (broken_notes(rules, model.borders.codec, fresh.data) if of_table else []),
     )
+
+
+def rules_of(codec: Any, table: Table) -> dict[str, Rule]:
+    """Column -> the function that it is, in words, and what that says of these rows."""
+    return {
+        name: (
+            f"{rule.words(name)} {'was declared' if rule.declared else 'in all training rows'}",
+            rule.cells(table.columns),
+        )
+        for name, rule in codec.functions.items()
+    }
+
+
+def broken_notes(rules: dict[str, Rule], codec: Any, table: Table) -> list[str]:
+    """How many rows break a rule that held in all training rows, or one that was declared."""
+    found = broken(codec.functions, table)
+    counts = {rules[name][0]: int(wrong.sum()) for name, wrong in found.items()}
+    for one in codec.rules:
+        counts[f"{one.text}, which was declared"] = int((~one.obeyed(table.columns)).sum())
+    return [f"{count} rows break a rule: {words}" for words, count in counts.items() if count]
 
 
 def _read(model: Trained, source: Any) -> Items:

@@ -90,7 +90,7 @@ def simplest(low: float, high: float) -> float:
     if low <= 0 <= high:
         return 0.0
     size = max(abs(low), abs(high))
-    first = -int(math.floor(math.log10(size)))
+    first = -math.floor(math.log10(size))
     for decimals in range(first, first + 17):
         scale = 10.0**decimals
         nearest = math.ceil(low * scale) if low > 0 else math.floor(high * scale)

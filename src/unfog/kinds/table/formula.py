@@ -48,6 +48,11 @@ class Formula:
         _check(tree, known, text, found, 0)
         return cls(tuple(found), tree)
 
+    @property
+    def alone(self) -> bool:
+        """Whether it is a single column."""
+        return len(self.names) == 1 and _named(self.tree) == self.names[0]
+
     def value(self, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """(N,) the value, and the size of its terms; of plain numbers, NaN where missing."""
         with np.errstate(all="ignore"):
@@ -109,7 +114,8 @@ def _check(
         _check(tree.operand, names, text, found, deep + 1)
     elif not (
         isinstance(tree, ast.Constant)
-        and type(tree.value) in (int, float)
+        and isinstance(tree.value, int | float)
+        and not isinstance(tree.value, bool)
         and abs(tree.value) <= 1e300
     ):
         raise ArgumentError(f"{text!r} holds {ast.unparse(tree)!r:.60}, which is not read: {HOW}")
@@ -118,7 +124,7 @@ def _check(
 def _value(tree: ast.expr, columns: Mapping[str, Any]) -> tuple[Any, Any]:
     name = _named(tree)
     if name is not None:
-        found = columns[name] if name in columns else _day(name)
+        found: Any = columns[name] if name in columns else _day(name)
         return found, np.abs(found)
     if isinstance(tree, ast.Constant):
         return float(tree.value), abs(float(tree.value))  # type: ignore[arg-type]
@@ -172,13 +178,13 @@ def _times(a: Linear, factor: float) -> Linear:
 def _kind(tree: ast.expr, kinds: Mapping[str, str], text: str) -> str:
     name = _named(tree)
     if name is not None:
-        return kinds[name] if name in kinds else "date"
+        return kinds.get(name, "date")
     if isinstance(tree, ast.Constant):
         return "number"
     if isinstance(tree, ast.UnaryOp):
         inner = _kind(tree.operand, kinds, text)
         if inner == "date":
-            raise ArgumentError(f"{text!r} takes the negative of a date; compare dates, or subtract")
+            raise ArgumentError(f"{text!r} negates a date; compare dates, or subtract them")
         return inner
     assert isinstance(tree, ast.BinOp)
     both = (_kind(tree.left, kinds, text), _kind(tree.right, kinds, text))

@@ -186,7 +186,8 @@ class Function:
     @classmethod
     def from_json(cls, config: dict[str, Any]) -> Function:
         """The inverse of `to_json`. Raises: RunError for a form that isn't there."""
-        if config["form"] not in FORMS or (config["form"] == "part" and config["part"] not in PARTS):
+        parted = config["form"] == "part" and config["part"] not in PARTS
+        if config["form"] not in FORMS or parted:
             raise RunError(f"the codec has a function of form {config['form']!r}; update unfog")
         return cls(
             config["form"],

@@ -36,7 +36,7 @@ class Levels:
 
         Raises: ArgumentError for an order that lacks a level.
         """
-        counts = Counter(_plain(cells.known()))
+        counts = Counter(plain_levels(cells.known()))
         frequent = sorted(counts, key=lambda level: (-counts[level], level))
         kept = frequent if len(frequent) <= MOST else frequent[: MOST - 1]
         rare = {level: counts[level] for level in frequent[len(kept) :]}
@@ -143,7 +143,7 @@ class Levels:
         codes = self.codes
         strange = len(self.values) if self.rare else -1  # an unseen level is a rare one
         last = self.size - 1 if self.missing else -1
-        found = [codes.get(level, strange) for level in _plain(cells.values)]
+        found = [codes.get(level, strange) for level in plain_levels(cells.values)]
         return np.where(cells.present, np.array(found, dtype=np.int64), last)
 
     def _filler(self) -> Any:
@@ -163,7 +163,7 @@ def never_missing(name: str, cells: Cells) -> DataError:
     )
 
 
-def _plain(values: np.ndarray) -> list[Any]:
+def plain_levels(values: np.ndarray) -> list[Any]:
     """Plain Python values that can be sorted, hashed and written as JSON; -0.0 is 0.0."""
     if values.dtype.kind in "mM":
         return values.astype(np.int64).tolist()

@@ -35,9 +35,7 @@ class Rounding:
         """Of known values (N,)."""
         if values.dtype.kind in "mM":
             units = values.astype(np.int64)
-            return cls(
-                values.dtype, step=next(part for part in CLOCK if (units % part == 0).all())
-            )
+            return cls(values.dtype, step=next(part for part in CLOCK if (units % part == 0).all()))
         if values.dtype.kind != "f":
             return cls(values.dtype)
         lattice = Lattice.find(values) if len(values) else None

@@ -96,8 +96,8 @@ def _take_best(search: Search, group: list[tuple[str, Function]]) -> None:
     """Of rules about the same columns the one that says most about the others.
 
     A product without rounding says what its ratios are; a ratio that is rounded, or has all its
-    digits, says what its product is. A sum is better than a difference that could turn negative where no number is.
-    Otherwise the column furthest right is computed.
+    digits, says what its product is. A sum is better than a difference that could turn negative
+    where no number is. Otherwise the column furthest right is computed.
     """
 
     def key(one: tuple[str, Function]) -> tuple[Any, ...]:

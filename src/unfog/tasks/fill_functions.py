@@ -1,0 +1,92 @@
+"""Filled tables of which some columns are functions of others: what follows is not drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from unfog.kinds.table.cells import Table
+from unfog.kinds.table.codec import TableCodec
+from unfog.kinds.table.levels import plain_levels
+from unfog.kinds.table.settle import Settled, completed, inserted
+
+Likely = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+def filled_holes(
+    codec: TableCodec, follows: Settled, holes: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """Column -> (N,) bool, the holes that are filled: those of computed columns too."""
+    found = dict(holes)
+    found.update({n: follows.holes[n] for n in codec.functions if n in follows.holes})
+    return {name: found[name] for name in codec.columns if name in found}
+
+
+def fill_in(
+    codec: TableCodec,
+    follows: Settled,
+    holes: Mapping[str, np.ndarray],
+    drawn: Mapping[str, np.ndarray],
+    shown: Mapping[str, np.ndarray],
+    notes: list[str],
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Column -> values and presence of the shown holes in one draw, functions kept.
+
+    Args:
+        holes: that were drawn.     drawn: for these.     notes: told of rows that don't agree.
+    """
+    table: Table = inserted(follows.table, holes, drawn)
+    table, off = completed(codec, follows, table)
+    for name, count in off.items():
+        said = (
+            f"in {count} rows the known {name!r} and what was drawn don't agree with "
+            f"{codec.functions[name].words(name)}: no value that the drawn column can have does"
+        )
+        if said not in notes:
+            notes.append(said)
+    return {
+        name: (table.columns[name].values[hole], table.columns[name].present[hole])
+        for name, hole in shown.items()
+    }
+
+
+def left_empty(
+    shown: Mapping[str, np.ndarray], drawn: list[dict[str, tuple[np.ndarray, np.ndarray]]]
+) -> tuple[dict[str, np.ndarray], list[dict[str, np.ndarray]]]:
+    """Holes and values without those that some draw leaves undefined, such as a ratio to 0."""
+    holes: dict[str, np.ndarray] = {}
+    values: list[dict[str, np.ndarray]] = [{} for _ in drawn]
+    for name, hole in shown.items():
+        there = np.all([one[name][1] for one in drawn], axis=0)
+        holes[name] = hole.copy()
+        holes[name][hole] = there
+        for found, one in zip(values, drawn):
+            found[name] = one[name][0][there]
+    return {n: h for n, h in holes.items() if h.any()}, values
+
+
+def certain_levels(
+    codec: TableCodec,
+    likely: Likely,
+    holes: Mapping[str, np.ndarray],
+    shown: Mapping[str, np.ndarray],
+    drawn: Mapping[str, np.ndarray],
+) -> Likely:
+    """Chances of all holes: those of levels that follow from other cells are 1.
+
+    Args:
+        likely: of the holes that were drawn.     drawn: values of all shown ones.
+    """
+    found = {}
+    for name, (levels, chances) in likely.items():
+        rows = np.flatnonzero(shown[name])
+        was = holes[name][rows]
+        places = {level: place for place, level in enumerate(plain_levels(levels))}
+        whole = np.zeros((len(rows), len(levels)), dtype=chances.dtype)
+        whole[was] = chances
+        for row in np.flatnonzero(~was):
+            value = plain_levels(drawn[name][row : row + 1])[0]
+            whole[row, places[value]] = 1.0
+        found[name] = (levels, whole)
+    return found
