@@ -37,6 +37,7 @@ from unfog.tasks.fill_asked import (
     draw_asked,
     exactly,
     met_by,
+    of_learnt,
     of_rows,
     unmet_known,
 )
@@ -127,7 +128,7 @@ def fill_table(
         place = np.tile(np.arange(len(rows)), draws)
         numbers = (np.repeat(np.arange(draws), len(rows)) << 40) + rows[place]
         if asked is not None:
-            mine_asked = of_rows(asked, rows)
+            mine_asked = of_rows(of_learnt(model, asked), rows)
             first = draw_asked(
                 model, mine_asked, encoded, cond, rows, draws, how, seed=seed, candidates=candidates
             )

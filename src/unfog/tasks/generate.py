@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -14,13 +14,17 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError, ResourceError, out_of_memory
 from unfog.failpoints import at
+from unfog.kinds.asked import Condition
 from unfog.maths.grids import descents
+from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
 from unfog.sample.adaptive import adapt
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
 from unfog.sample.reveal import revealing
 from unfog.tasks.assemble import blank, build_sampling, entries
+from unfog.tasks.held import Begin, Held
+from unfog.tasks.obey import Kept, finished, obey, rules_of
 from unfog.tasks.predictor import guided, holding
 from unfog.tasks.show import bar
 
@@ -30,45 +34,9 @@ if TYPE_CHECKING:
     from unfog.tasks.pick import Pick
     from unfog.tasks.trained import Trained
 
+AGAIN = 0xB0
+"""Of the seeds of rows that are drawn again."""
 Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Where sampling starts if not at pure noise: data, noised up to t.
-
-    Attributes:
-        state: (count, *D) in the space's coordinates, or a dict of fields.     t: in (0, 1].
-    """
-
-    state: State
-    t: float
-
-    def cut(self, grid: Tensor) -> Tensor:
-        """The times below t, with t in front; a grid that rises again does so below t only."""
-        above = (grid >= self.t).nonzero()
-        rest = grid[int(above.max()) + 1 :] if len(above) else grid
-        return torch.cat([torch.tensor([self.t], dtype=grid.dtype), rest])
-
-
-@dataclass(frozen=True)
-class Held:
-    """Entries that all samples have from the start.
-
-    Attributes:
-        known: field -> (N, n) values, read where `keep` is 1.     keep: field -> (N, n) bool.
-    """
-
-    known: dict[str, Tensor]
-    keep: dict[str, Tensor]
-
-    def part(self, rows: slice, device: Any) -> Held:
-        """These rows, on a device."""
-        known, keep = (
-            {name: value[rows].to(device) for name, value in state.items()}
-            for state in (self.known, self.keep)
-        )
-        return Held(known, keep)
 
 
 @dataclass(frozen=True)
@@ -82,6 +50,7 @@ class Samples:
             back.     model: what drew them.
         met: how far the conditions are met, where there were more than values to be given.
         pick: how they were drawn and the error to expect, where that was picked.
+        kept: what it cost that the rows obey the constraints, where there are any.
     """
 
     raw: Any
@@ -92,6 +61,7 @@ class Samples:
     model: Any = field(default=None, repr=False, compare=False)
     met: Met | None = field(default=None, compare=False)
     pick: Pick | None = field(default=None, compare=False)
+    kept: Kept | None = field(default=None, compare=False)
 
     @property
     def satisfied(self) -> dict[str, float]:
@@ -165,10 +135,6 @@ class Samples:
         return buffer.getvalue()
 
 
-def _part(begin: Begin, start: int, stop: int) -> Begin:
-    return Begin(each(lambda v: v[start:stop], begin.state), begin.t)
-
-
 @torch.no_grad()
 def generate(
     model: Trained,
@@ -192,6 +158,9 @@ def generate(
     begin: Begin | None = None,
     held: Held | None = None,
     candidates: int | None = None,
+    constraints: Sequence[str] | None = None,
+    wanted: Mapping[str, Condition] | None = None,
+    obeying: bool = True,
     show: bool | None = None,
 ) -> Samples:
     """Draw `count` samples.
@@ -215,6 +184,9 @@ def generate(
             time are taken.
         held: entries that are known from the start, of a state of fields.
         candidates: tries per row where conditions need weights; chosen by what is asked where None.
+        constraints: what every row of a table has to obey, besides what the run declares: "a <= b".
+        wanted: what computed columns are to be, where drawing rows again can bring it about.
+        obeying: whether declared constraints are enforced; False is for measuring.
     """
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
@@ -230,6 +202,7 @@ def generate(
         reveal=reveal,
         tol=tol,
     )
+    rules = rules_of(model, constraints, wanted) if obeying else None
     if given and held is None:
         from unfog.tasks.constrain import constrained
 
@@ -239,8 +212,10 @@ def generate(
             draw=partial(
                 generate, model, count, scale=scale, steps=steps, solver=solver, grid=grid, eta=eta,
                 corrector=corrector, reveal=reveal, tol=tol, seed=seed, batch=batch, first=first,
-                rows=rows, guide=guide, precision=precision, show=show,
+                rows=rows, guide=guide, precision=precision, constraints=constraints,
+                obeying=obeying, show=show,
             ),
+            rules=rules,
         )  # fmt: skip
         if drawn is not None:
             return drawn
@@ -263,22 +238,49 @@ def generate(
             stop = min(done + size, end)
             piece = {name: value[done:stop] for name, value in cond.items()}
             asked = given is not None and any(v is not None for v in given.values())
-            try:
+            numbers = range(first + done, first + stop)
+
+            def one(
+                places: list[int] | None,
+                attempt: int,
+                told: Any = None,
+                at: int = done,
+                numbers: range = numbers,
+                piece: dict[str, Tensor] | None = piece if asked else None,
+            ) -> State:
+                """This batch, or these places of it, drawn once."""
+                some = places is not None and guide is None and begin is None
+                chosen = torch.tensor(places) if some else slice(None)
+                to = at + len(numbers)
+                mine = None if held is None else held.part(slice(at, to), model.device)
                 state = _draw(
                     model,
-                    piece if asked else None,
-                    range(first + done, first + stop),
+                    None if piece is None else {n: v[chosen] for n, v in piece.items()},
+                    [numbers[place] for place in places or []] if some else numbers,
                     how,
                     cut,
                     scale,
-                    seed,
-                    None if guide is None else lambda p, at=done, to=stop: guide(p, range(at, to)),
-                    None if begin is None else _part(begin, done, stop),
-                    lambda step, at=done - begun, width=stop - done: line.to(
+                    mix(seed, AGAIN + attempt) if attempt else seed,
+                    None if guide is None else lambda p: guide(p, range(at, to)),
+                    None if begin is None else begin.part(at, to),
+                    told or (lambda step: None),
+                    None if mine is None else mine.part(chosen, model.device),
+                )
+                if places is None or some:
+                    return state
+                return each(lambda v: v[torch.tensor(places)], state)
+
+            try:
+                state = one(
+                    None,
+                    0,
+                    told=lambda step, at=done - begun, width=stop - done: line.to(
                         at * lengths + step * width
                     ),
-                    None if held is None else held.part(slice(done, stop), model.device),
                 )
+                if rules is not None:
+                    values = {n: list(v) for n, v in model.borders.given.decode(piece).items()}
+                    state = obey(rules, state, numbers.start, values, one)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -291,7 +293,7 @@ def generate(
     mine = slice(rows.start - begun, rows.stop - begun)
     state = each(lambda *pieces: torch.cat(pieces)[mine], *parts)
     cond = {name: value[rows.start : rows.stop] for name, value in cond.items()}
-    return samples_of(model, state, cond, first + rows.start)
+    return finished(rules, samples_of(model, state, cond, first + rows.start), given or ())
 
 
 def samples_of(model: Trained, state: State, cond: dict[str, Tensor], first: int) -> Samples:
@@ -310,7 +312,7 @@ def samples_of(model: Trained, state: State, cond: dict[str, Tensor], first: int
 def _draw(
     model: Trained,
     cond: dict[str, Tensor] | None,
-    indices: range,
+    indices: Sequence[int],
     how: Any,
     cut: Tensor,
     scale: float,

@@ -13,7 +13,7 @@ from unfog.maths.randomness import Rng
 from unfog.model.model import Model
 
 if TYPE_CHECKING:
-    from unfog.tasks.generate import Held
+    from unfog.tasks.held import Held
     from unfog.tasks.trained import Trained
 
 

@@ -100,8 +100,10 @@ def read_constraints(texts: Sequence[str], kinds: Mapping[str, str]) -> list[Con
         raise ArgumentError(f"constraints is a list of texts such as 'a <= b'; got {texts!r:.80}")
     found: list[Constraint] = []
     for text in texts:
-        for one in _comparisons(parsed(text), text):
-            found += _chain(one, text, kinds)
+        parts = _comparisons(parsed(text), text)
+        for one in parts:
+            said = text if len(parts) == 1 else ast.unparse(one)
+            found += _chain(one, said, kinds)
     clash = feasible([(one.text, one.sign, one.linear()) for one in found])
     if clash:
         raise ArgumentError(

@@ -129,7 +129,8 @@ class Function:
         Args:
             rounding: of that parent.
         """
-        gone = Cells(child.values, np.zeros(len(child), dtype=bool))
+        nothing = np.full(len(child), "" if rounding.dtype == object else 0)
+        gone = Cells(nothing.astype(rounding.dtype), np.zeros(len(child), dtype=bool))
         if self.form == "copy":
             return child
         if self.form == "map":

@@ -66,7 +66,7 @@ def _solved(
     cells = columns[parent]
     if cells.present.all():
         return cells
-    found = rule.parent(columns, columns[name], parent, _rounding(codec, parent, cells))
+    found = rule.parent(columns, columns[name], parent, rounding_of(codec, parent, cells))
     column = codec.columns[parent]
     if column.levels is not None:
         return Cells(found.values, found.present & column.levels.known(found))
@@ -79,7 +79,7 @@ def _solved(
     return found
 
 
-def _rounding(codec: TableCodec, name: str, cells: Cells) -> Rounding:
+def rounding_of(codec: TableCodec, name: str, cells: Cells) -> Rounding:
     """How a column is rounded: as in training."""
     column = codec.columns[name]
     if name in codec.functions:
