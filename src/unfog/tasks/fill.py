@@ -147,7 +147,7 @@ def fill_table(
             drawn[number] = found
     index = getattr(source, "index", None)
     likely = {} if tally is None else tally.named(codec, mine, draws)
-    if codec.functions:
+    if codec.functions or codec.rules:
         shown = filled_holes(codec, follows, holes)
         whole = [fill_in(codec, follows, open_, one, shown, notes) for one in drawn]
         holes, drawn = left_empty(shown, whole)

@@ -9,6 +9,7 @@ import numpy as np
 from unfog.kinds.table.cells import Table
 from unfog.kinds.table.codec import TableCodec
 from unfog.kinds.table.levels import plain_levels
+from unfog.kinds.table.move import moved
 from unfog.kinds.table.settle import Settled, completed, inserted
 
 Likely = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -38,13 +39,24 @@ def fill_in(
     """
     table: Table = inserted(follows.table, holes, drawn)
     table, off = completed(codec, follows, table)
-    for name, count in off.items():
-        said = (
-            f"in {count} rows the known {name!r} and what was drawn don't agree with "
-            f"{codec.functions[name].words(name)}: no value that the drawn column can have does"
-        )
-        if said not in notes:
-            notes.append(said)
+    told = [
+        f"in {count} rows of a draw the known {name!r} and what was drawn beside it don't agree "
+        f"with {codec.functions[name].words(name)}"
+        for name, count in off.items()
+    ]
+    rows = np.any([np.zeros(len(table), bool), *shown.values()], axis=0)
+    wrong = [rows & ~one.obeyed(table.columns) for one in codec.rules]
+    if any(bad.any() for bad in wrong):
+        table = moved(codec, codec.rules, table, rows, free=shown)
+        for one, before in zip(codec.rules, wrong):
+            still = rows & ~one.obeyed(table.columns)
+            left = f"; {int(still.sum())} break it still" if still.any() else ""
+            if before.any():
+                told.append(
+                    f"{int(before.sum())} filled rows of a draw broke {one.text!r}; their drawn "
+                    f"cells were moved to the nearest that obey{left}"
+                )
+    notes += [text for text in told if text not in notes]
     return {
         name: (table.columns[name].values[hole], table.columns[name].present[hole])
         for name, hole in shown.items()

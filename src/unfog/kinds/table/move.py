@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -25,12 +25,14 @@ def moved(
     table: Table,
     rows: np.ndarray,
     fixed: Collection[str] = (),
+    free: Mapping[str, np.ndarray] | None = None,
 ) -> Table:
     """The table in which rows (N,) bool obey as many linear constraints as moving one column of
     each can do; the column that stands last in it is moved first.
 
     Args:
-        fixed: columns that stay.
+        fixed: columns that stay.     free: column → (N,) bool, the cells that may move; all where
+            None.
     """
     for _ in range(SWEEPS):
         wrong = [rows & ~one.obeyed(table.columns) for one in constraints]
@@ -45,6 +47,8 @@ def moved(
                 bad = rows & ~one.obeyed(table.columns)
                 if name in fixed or not codec.columns[name].role.coded or not bad.any():
                     continue
+                if free is not None:
+                    bad = bad & free.get(name, False)
                 table = _with(codec, one, table, bad, (factors, constant), name, margin)
     return table
 
