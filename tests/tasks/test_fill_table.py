@@ -167,7 +167,8 @@ def test_known_cells_can_be_left_out_of_training():
 
 
 def test_a_net_told_of_nothing_is_the_net_without():
-    model = fit(frame(80), steps=1, settings=TINY, quiet=True).net
+    learn = {"functions": "learn"}
+    model = fit(frame(80), steps=1, settings=TINY, reading=learn, quiet=True).net
     x_t = {"num": torch.randn(4, 4), "cat": torch.zeros(4, 3).long()}
     nothing = {name: torch.zeros_like(value).bool() for name, value in x_t.items()}
     t = torch.tensor(0.7)

@@ -151,6 +151,7 @@ def _table(
         empty(codec, count), codec, dataclasses.replace(asked, conditions=inside),
         seed=codec.seed, first=first,
     )  # fmt: skip
+    _there(limits, codec, wished)
     whole_range(limits, codec, asked)
     exact = _unlearnt(model, limits)
     equal = {n: v for n, v in _values(asked, nameable(model), said).items() if n in fields}
@@ -197,6 +198,16 @@ def _table(
         )
     met = measure(wished, values, ess=weighed, candidates=size, notes=limits.notes, rows=rows)
     return dataclasses.replace(samples, raw=table, met=met)
+
+
+def _there(limits: Limits, codec: TableCodec, asked: Asked) -> None:
+    """Computed columns of which something is asked are not missing."""
+    for name in asked.conditions:
+        if name in codec.functions and codec.columns[name].mark:
+            place = codec.places[name]["missing"]
+            limits.known["cat"][:, place] = 0
+            limits.keep["cat"][:, place] = True
+            limits.forced.append(place)
 
 
 def _weighed(

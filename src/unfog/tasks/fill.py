@@ -155,7 +155,7 @@ def fill_table(
     filled_in = Filled(known, holes, drawn, notes, _origin(model, items), index, likely=likely)
     if asked is None:
         return filled_in
-    return dataclasses.replace(filled_in, met=_met(asked, filled_in, first, table, holes))
+    return dataclasses.replace(filled_in, met=_met(asked, filled_in, first, follows.table, open_))
 
 
 def _met(

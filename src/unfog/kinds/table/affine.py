@@ -26,7 +26,7 @@ def affine(
     half = 0.5 * rounding.unit
     if not half:
         half = (SINGLE if rounding.single else CLOSE) * 0.5 * float(np.abs(y).max() or 1.0)
-    half *= 1 - 1e-7
+    half *= 1 + 5e-7  # a five that is rounded down or up, as it may be
     low, high = int(x.argmin()), int(x.argmax())
     reach = float(x[high] - x[low])
     if reach <= 0 or not np.isfinite(reach):
