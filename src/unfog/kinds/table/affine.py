@@ -23,13 +23,22 @@ def affine(
     Args:
         x, y: (N,) finite numbers.     whole: whether the factor has to be 1, as between dates.
     """
+    if not len(x) or not np.ptp(x) > 0:
+        return None
+    close = (SINGLE if rounding.single else CLOSE) * 0.5 * float(np.abs(y).max() or 1.0)
     half = 0.5 * rounding.unit
-    if not half:
-        half = (SINGLE if rounding.single else CLOSE) * 0.5 * float(np.abs(y).max() or 1.0)
-    half *= 1 + 5e-7  # a five that is rounded down or up, as it may be
+    # a line without rounding is better than one with, and that better than one with fives, which
+    # may be rounded down or up
+    sizes = [close] if not half else [min(close, half / 10), half * (1 - 1e-7), half * (1 + 5e-7)]
+    found = (_line(x, y, size, whole) for size in sizes)
+    return next((line for line in found if line is not None), None)
+
+
+def _line(x: np.ndarray, y: np.ndarray, half: float, whole: bool) -> tuple[float, float] | None:
+    """A line that misses no row by more than `half`."""
     low, high = int(x.argmin()), int(x.argmax())
     reach = float(x[high] - x[low])
-    if reach <= 0 or not np.isfinite(reach):
+    if not np.isfinite(reach):
         return None
     steep = float(y[high] - y[low]) / reach
     if np.abs(y - y[low] - steep * (x - x[low])).max() > 4 * half * (1 + 1e-6):

@@ -34,7 +34,7 @@ def moved(
         fixed: columns that stay.     free: column → (N,) bool, the cells that may move; all where
             None.
     """
-    for _ in range(SWEEPS):
+    for sweep in range(SWEEPS):
         wrong = [rows & ~one.obeyed(table.columns) for one in constraints]
         if not any(bad.any() for bad in wrong):
             break
@@ -43,7 +43,8 @@ def moved(
             if linear is None or one.sign == "!=":
                 continue
             factors, constant, margin = _expanded(codec, linear)
-            for name in reversed(list(factors)):
+            # the other end first in every second sweep, since another constraint may hold the last
+            for name in list(factors)[:: 1 if sweep % 2 else -1]:
                 bad = rows & ~one.obeyed(table.columns)
                 if name in fixed or not codec.columns[name].role.coded or not bad.any():
                     continue

@@ -11,7 +11,7 @@ import numpy as np
 
 from unfog.kinds.table.evidence import DISTINCT, certain
 from unfog.kinds.table.functions import Function
-from unfog.kinds.table.rounding import CLOSE, SINGLE, Rounding
+from unfog.kinds.table.rounding import CLOSE, SINGLE, Rounding, plain
 
 if TYPE_CHECKING:
     from unfog.kinds.table.find import Search
@@ -20,6 +20,7 @@ FIRST = 64  # rows that pairs are tried on together
 PERCENT = (1.0, 100.0)
 COMPLETE = 2000  # rows for sums of several
 FORMS = 8  # of two numbers
+HARDLY = 0.1  # of the last digit
 
 
 def pairs(search: Search) -> None:
@@ -42,10 +43,27 @@ def pairs(search: Search) -> None:
                     continue
                 child = able[k]
                 rule = Function(form, parents, search.roundings[child], numbers)
-                if search.certain(child, 0.0, tries, DISTINCT) and search.holds(child, rule):
+                sure = search.certain(child, 0.0, tries, DISTINCT) and search.holds(child, rule)
+                if sure and _rounds(search, child, rule):
                     found.setdefault(frozenset((child, *parents)), []).append((child, rule))
     for group in sorted(found.values(), key=lambda g: max(_place(search, c) for c, _ in g)):
         _take_best(search, group)
+
+
+def _rounds(search: Search, child: str, rule: Function) -> bool:
+    """Whether products and ratios are exact, or are rounded as numbers are: by a quarter of the
+    last digit on average. What is hardly rounded at all, in a few rows, follows from another rule.
+    """
+    unit = rule.rounding.unit
+    if rule.form == "linear" or not unit:
+        return True
+    tables = [search.table] if search.held is None else [search.table, search.held]
+    whole = [rule.exact(table.columns) for table in tables]
+    numbers = np.concatenate([plain(table.columns[child]) for table in tables])
+    exact, size = (np.concatenate([one[place] for one in whole]) for place in (0, 1))
+    off = np.nan_to_num(np.abs(numbers - exact))
+    exactly = bool((off <= CLOSE * np.nan_to_num(size)).all())
+    return exactly or float(off[~np.isnan(numbers)].mean()) > HARDLY * unit
 
 
 def _slack(roundings: list[Rounding]) -> tuple[np.ndarray, np.ndarray]:
