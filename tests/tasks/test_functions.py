@@ -200,9 +200,9 @@ def test_functions_can_be_learnt_instead():
 
 
 def test_training_rows_that_break_constraints(tmp_path):
-    with pytest.raises(DataError, match="rows break 'hi < lo'.*is a mistake"):
+    with pytest.raises(DataError, match=r"rows break 'hi < lo'.*is a mistake"):
         unfog.fit(frame(60), steps=1, constraints="hi < lo", quiet=True)
-    with pytest.raises(ArgumentError, match="constraints.*images|is no option of reading arrays"):
+    with pytest.raises(ArgumentError, match="is no option of reading arrays"):
         unfog.fit(np.zeros((40, 3), np.float32), steps=1, constraints="a < b", quiet=True)
     few = frame(300)
     few.loc[:4, "hi"] = few.lo[:5] - 1

@@ -24,6 +24,7 @@ from unfog.kinds.table.holes import (
     decode_holes,
     encode_holes,
     find_holes,
+    unseen,
 )
 from unfog.kinds.table.settle import allowed_codes, settled
 from unfog.maths.randomness import mix
@@ -106,6 +107,7 @@ def fill_table(
     rows = np.flatnonzero(np.any([np.zeros(len(table), bool), *open_.values()], axis=0))
     mine = {name: hole[rows] for name, hole in open_.items()}
     notes = [*_notes(model, table, rows), *follows.notes]
+    notes += [f"{text}; known ones are drawn in their place" for text in unseen(codec, table)]
     filled = constants(codec, table)
     known = Table(
         {

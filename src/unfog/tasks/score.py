@@ -15,6 +15,7 @@ from unfog.kinds import kinds
 from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.derived import broken
+from unfog.kinds.table.holes import unseen
 from unfog.tasks.evaluate import training_data
 from unfog.tasks.reasons import Rule, reasons
 from unfog.tasks.trained import Trained
@@ -196,12 +197,17 @@ def rules_of(codec: Any, table: Table) -> dict[str, Rule]:
 
 
 def broken_notes(rules: dict[str, Rule], codec: Any, table: Table) -> list[str]:
-    """How many rows break a rule that held in all training rows, or one that was declared."""
+    """How many cells are unheard of, and how many rows break a rule that held in all training rows,
+    or one that was declared.
+    """
+    notes = [f"{text}; such cells are strange" for text in unseen(codec, table)]
     found = broken(codec.functions, table)
     counts = {rules[name][0]: int(wrong.sum()) for name, wrong in found.items()}
     for one in codec.rules:
         counts[f"{one.text}, which was declared"] = int((~one.obeyed(table.columns)).sum())
-    return [f"{count} rows break a rule: {words}" for words, count in counts.items() if count]
+    return notes + [
+        f"{count} rows break a rule: {words}" for words, count in counts.items() if count
+    ]
 
 
 def _read(model: Trained, source: Any) -> Items:

@@ -120,7 +120,8 @@ def kinds_of(columns: Mapping[str, tuple[np.dtype, Role]]) -> dict[str, str]:
     for name, (dtype, role) in columns.items():
         found[name] = words.get(dtype.kind, "date" if dtype.kind == "M" else "number")
         if role.kind in ("identifier", "text"):
-            found[name] = f"{role.kind}, which is not learnt"
+            word = "an identifier" if role.kind == "identifier" else "free text"
+            found[name] = f"{word}, which is not learnt"
     return found
 
 

@@ -200,6 +200,8 @@ def _maps(search: Search) -> None:
     sizes: dict[str, int] = {}
     for name in search.free([n for n in roles if roles[n].coded]):
         cells = columns[name]
+        if cells.values.dtype == object and len(set(cells.known())) > LEVELS:
+            continue  # neither end of a map; sorting a million texts takes long
         levels, places = np.unique(cells.known(), return_inverse=True)
         codes[name] = np.full(len(cells), -1)
         codes[name][cells.present] = places
