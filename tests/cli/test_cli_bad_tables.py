@@ -148,7 +148,20 @@ def test_new_categories_are_handled_and_reported(say, home):
 
 def test_many_levels_and_free_text_are_named(say, home):
     rng = np.random.default_rng(0)
-    words = ["the", "cat", "runs", "over", "a", "quick", "brown", "fox", "near", "some", "lazy", "river"]
+    words = [
+        "the",
+        "cat",
+        "runs",
+        "over",
+        "a",
+        "quick",
+        "brown",
+        "fox",
+        "near",
+        "some",
+        "lazy",
+        "river",
+    ]
     count = 2000
     pd.DataFrame(
         {

@@ -254,7 +254,9 @@ def _sum(parents: tuple[str, ...], numbers: tuple[float, ...], kind: str) -> str
     text = ""
     for name, factor in zip(parents, numbers):
         sign = " - " if factor < 0 else " + "
-        term = name if abs(factor) == 1 else f"{abs(factor):.10g} × {name}"
+        size, over = f"{abs(factor):.10g}", f"{1 / abs(factor):.10g}"
+        term = f"{name} / {over}" if len(over) < len(size) else f"{size} × {name}"
+        term = name if abs(factor) == 1 else term
         text += term if not text and factor > 0 else (sign if text else "-") + term
     if numbers[-1]:
         sign = " - " if numbers[-1] < 0 else " + "
