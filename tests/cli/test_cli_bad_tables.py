@@ -98,7 +98,7 @@ def say(home, capsys):
         (["sample", "-o", "@s.csv", "--constrain", "smoker < 3"], 2, ["'smoker' is text"]),
         (["sample", "-o", "@s.csv", "--constrain", "id < 3"], 2, ["'id' is an identifier"]),
         (["sample", "-o", "@s.csv", "--constrain", "age <"], 2, ["can't be read", "a <= b"]),
-        (["sample", "-o", "@s.csv", "--constrain", "bmi > 1e9"], 2, ["hardly draws such rows"]),
+        (["sample", "-n", "40", "-o", "@s.csv", "--constrain", "bmi > 1e9"], 2, ["hardly draws"]),
         (["fit", "@good.csv", "-o", "@x", "--constrain", "age > 99", *TINY], 3, ["is a mistake"]),
         (["fit", "@good.csv", "-o", "@x", "--functions", "drop", *TINY], 2, ["compute or learn"]),
         # new categories, and columns that are lacking, new or renamed

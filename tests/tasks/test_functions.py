@@ -131,7 +131,7 @@ def test_what_can_not_be_asked_is_said(model):
     with pytest.raises(ArgumentError, match="'lo <= hi' and 'lo > hi \\+ 1' together"):
         draw(model, 3, constraints=["lo > hi + 1"])
     with pytest.raises(ArgumentError, match="the model hardly draws such rows"):
-        draw(model, 30, constraints=["lo > 1e6"])
+        draw(model, 40, constraints=["lo > 1e6"])
 
 
 def test_constraints_when_sampling(model):

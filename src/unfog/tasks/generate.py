@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -13,19 +13,13 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError, ResourceError, out_of_memory
-from unfog.failpoints import at
 from unfog.kinds.asked import Condition
 from unfog.maths.grids import descents
-from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
-from unfog.sample.adaptive import adapt
-from unfog.sample.loop import sample
-from unfog.sample.randomness import SampleRng
-from unfog.sample.reveal import revealing
-from unfog.tasks.assemble import blank, build_sampling, entries
+from unfog.tasks.assemble import build_sampling, entries
+from unfog.tasks.batch import Batch, Bend
 from unfog.tasks.held import Begin, Held
 from unfog.tasks.obey import Kept, finished, obey, rules_of
-from unfog.tasks.predictor import guided, holding
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
@@ -33,10 +27,6 @@ if TYPE_CHECKING:
     from unfog.tasks.novelty import SampleNovelty
     from unfog.tasks.pick import Pick
     from unfog.tasks.trained import Trained
-
-AGAIN = 0xB0
-"""Of the seeds of rows that are drawn again."""
-Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
 
 
 @dataclass(frozen=True)
@@ -240,47 +230,18 @@ def generate(
             asked = given is not None and any(v is not None for v in given.values())
             numbers = range(first + done, first + stop)
 
-            def one(
-                places: list[int] | None,
-                attempt: int,
-                told: Any = None,
-                at: int = done,
-                numbers: range = numbers,
-                piece: dict[str, Tensor] | None = piece if asked else None,
-            ) -> State:
-                """This batch, or these places of it, drawn once."""
-                some = places is not None and guide is None and begin is None
-                chosen = torch.tensor(places) if some else slice(None)
-                to = at + len(numbers)
-                mine = None if held is None else held.part(slice(at, to), model.device)
-                state = _draw(
-                    model,
-                    None if piece is None else {n: v[chosen] for n, v in piece.items()},
-                    [numbers[place] for place in places or []] if some else numbers,
-                    how,
-                    cut,
-                    scale,
-                    mix(seed, AGAIN + attempt) if attempt else seed,
-                    None if guide is None else lambda p: guide(p, range(at, to)),
-                    None if begin is None else begin.part(at, to),
-                    told or (lambda step: None),
-                    None if mine is None else mine.part(chosen, model.device),
-                )
-                if places is None or some:
-                    return state
-                return each(lambda v: v[torch.tensor(places)], state)
-
+            drawing = Batch(
+                model, piece if asked else None, numbers, how, cut, scale, seed, guide,
+                None if begin is None else begin.part(done, stop),
+                None if held is None else held.part(slice(done, stop), model.device),
+                range(done, stop),
+            )  # fmt: skip
             try:
-                state = one(
-                    None,
-                    0,
-                    told=lambda step, at=done - begun, width=stop - done: line.to(
-                        at * lengths + step * width
-                    ),
-                )
+                ahead = partial(_ahead, line, (done - begun) * lengths, stop - done)
+                state = drawing.draw(ahead)
                 if rules is not None:
                     values = {n: list(v) for n, v in model.borders.given.decode(piece).items()}
-                    state = obey(rules, state, numbers.start, values, one)
+                    state = obey(rules, state, numbers.start, values, drawing.again)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -296,6 +257,11 @@ def generate(
     return finished(rules, samples_of(model, state, cond, first + rows.start), given or ())
 
 
+def _ahead(line: Any, before: int, width: int, step: int) -> None:
+    """Move a progress bar to a step of a batch of so many samples."""
+    line.to(before + step * width)
+
+
 def samples_of(model: Trained, state: State, cond: dict[str, Tensor], first: int) -> Samples:
     """Final states as samples, numbered from `first`; a table's rows hold what was given."""
     values = {n: list(v) for n, v in model.borders.given.decode(cond).items()}
@@ -307,54 +273,6 @@ def samples_of(model: Trained, state: State, cond: dict[str, Tensor], first: int
         origin=model.config.data.origin,
         model=model,
     )
-
-
-def _draw(
-    model: Trained,
-    cond: dict[str, Tensor] | None,
-    indices: Sequence[int],
-    how: Any,
-    cut: Tensor,
-    scale: float,
-    seed: int,
-    guide: Any,
-    begin: Begin | None,
-    tell: Any,
-    held: Held | None,
-) -> State:
-    device = model.device
-    rng = SampleRng(seed, indices)
-    if begin is None:
-        x_t = model.net.path.prior(blank(model.config, len(indices), device), rng=rng, cond=cond)
-    else:
-        clean = each(lambda v: v.to(device), begin.state)
-        x_t = model.net.path.corrupt(clean, torch.tensor(begin.t), rng=rng).x_t
-    if cond is not None:
-        cond = {name: value.to(device) for name, value in cond.items()}
-    # two streams with one key: guidance then scales the learnt spread as it scales the mean
-    ancestral = how.eta == 1 and how.solver.order == 1
-    streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
-    keep = None if held is None else held.keep
-    predict = guided(model.net, cond, scale, jumps=how.jumps, keep=keep, streams=streams)
-    if held is not None:
-        predict = holding(predict, model, held)
-    if guide is not None:
-        predict = guide(predict)
-    path = revealing(model.net.path, how.reveal)
-    if how.tol is not None:
-        tried = adapt(predict, path, x_t, tol=how.tol, start=float(cut[0]), rng=rng)
-        states = (step.x for step in tried)
-    else:
-        steps = sample(
-            predict, path, how.solver, x_t, cut, eta=how.eta, rng=rng, corrector=how.corrector
-        )
-        states = (step.x for step in steps)
-    for number, state in enumerate(states, 1):
-        at("sample.step", number)
-        x_t = state
-        tell(min(number, len(cut) - 1))
-    back = model.borders.space.back(x_t)
-    return each(lambda v: (v.float() if v.is_floating_point() else v).cpu(), back)
 
 
 def _decoded(model: Trained, state: State, first: int, given: dict[str, list[Any]]) -> Any:

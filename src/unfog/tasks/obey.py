@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 TRIES = 100
 """Draws of a row, at most, before its cells are moved."""
-PATIENCE = 15
-"""Draws that help no row, after which the others are moved too."""
 MOST_MOVED = 0.5
 """Share of the rows that may be moved; more would be no model's rows."""
+HOPELESS, MANY = 8, 32
+"""Draws after which a batch of so many rows is given up, if not one of them obeys."""
 Again = Callable[[list[int], int], Any]
 
 
@@ -129,18 +129,17 @@ def obey(
         table = rules.codec.with_given(rules.codec.decode(state, start=first), given)
         return np.flatnonzero(~rules.obeyed(table))
 
-    left, idle = bad(state), 0
+    left, whole = bad(state), len(next(iter(state.values())))
     rules.kept.again += len(left)
     for attempt in range(1, TRIES):
-        if not len(left) or idle >= PATIENCE:
+        hopeless = attempt > HOPELESS and len(left) == whole >= MANY
+        if not len(left) or hopeless:
             break
         fresh = again(left.tolist(), attempt)
         rules.kept.draws += len(left)
         places = torch.from_numpy(left)
         state = {n: v.index_copy(0, places, fresh[n].to(v)) for n, v in state.items()}
-        still = bad(state)
-        idle = idle + 1 if len(still) == len(left) else 0
-        left = still
+        left = bad(state)
     return state
 
 
