@@ -164,6 +164,20 @@ def test_holes_that_follow_are_computed_and_the_others_agree(model):
     assert filled.holes["total"][:10].all()
 
 
+def test_filled_rows_obey_where_the_known_cells_let_them(model):
+    holes = frame(200, seed=4).drop(columns="id").assign(id="K-x")
+    holes.loc[:99, "hi"] = np.nan
+    holes.loc[100:199, ["price", "lo"]] = np.nan
+    holes.loc[150:199, "hi"] = -5.0  # so that nothing obeys
+    filled = model.fill(holes, steps=4, show=False)
+    done = filled.data
+    assert (done.lo <= done.hi)[:150].all()
+    assert (done.hi[150:] == -5).all()
+    known = done.total.notna()
+    assert ((done.price * done["count"]).round(2) == done.total)[known].all()
+    assert any("'lo <= hi'; their drawn cells were moved" in note for note in filled.notes)
+
+
 def test_rows_that_break_a_rule_are_strange_and_the_column_is_named(model):
     fresh = frame(60, seed=5)
     fresh.loc[3, "total"] = fresh.price[3] * fresh["count"][3] + 1

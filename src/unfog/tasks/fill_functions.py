@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from unfog.kinds.table.cells import Table
+from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.codec import TableCodec
+from unfog.kinds.table.derived import broken
 from unfog.kinds.table.levels import plain_levels
 from unfog.kinds.table.move import moved
 from unfog.kinds.table.settle import Settled, completed, inserted
@@ -47,7 +48,7 @@ def fill_in(
     rows = np.any([np.zeros(len(table), bool), *shown.values()], axis=0)
     wrong = [rows & ~one.obeyed(table.columns) for one in codec.rules]
     if any(bad.any() for bad in wrong):
-        table = moved(codec, codec.rules, table, rows, free=shown)
+        table = _moved(codec, table, rows, shown)
         for one, before in zip(codec.rules, wrong):
             still = rows & ~one.obeyed(table.columns)
             left = f"; {int(still.sum())} break it still" if still.any() else ""
@@ -61,6 +62,30 @@ def fill_in(
         name: (table.columns[name].values[hole], table.columns[name].present[hole])
         for name, hole in shown.items()
     }
+
+
+def _moved(
+    codec: TableCodec, table: Table, rows: np.ndarray, free: Mapping[str, np.ndarray]
+) -> Table:
+    """Drawn cells moved to obey the constraints, in rows where no function is broken by that."""
+    tried = dict(moved(codec, codec.rules, table, rows, free=free).columns)
+    for name in codec.functions:  # a known cell stays, and is not computed anew
+        cells, hole = table.columns[name], free.get(name, np.zeros(len(table), bool))
+        tried[name] = Cells(
+            np.where(hole, tried[name].values, cells.values),
+            np.where(hole, tried[name].present, cells.present),
+        )
+    before, after = broken(codec.functions, table), broken(codec.functions, Table(tried))
+    worse = np.any([np.zeros(len(table), bool), *(after[n] & ~before[n] for n in after)], axis=0)
+    return Table(
+        {
+            name: Cells(
+                np.where(worse, cells.values, tried[name].values),
+                np.where(worse, cells.present, tried[name].present),
+            )
+            for name, cells in table.columns.items()
+        }
+    )
 
 
 def left_empty(
