@@ -66,13 +66,14 @@ def test_the_core_is_what_training_and_sampling_call():
     """The regions hold the very functions that `Model.loss` and `generate` use."""
     from unfog.model import model
     from unfog.sample import loop
-    from unfog.tasks import generate
+    from unfog.tasks import batch, generate
 
     include = script()
     assert "def learn(" in include.region("learn")
     assert "def sample(" in include.region("follow")
     assert "learn" in model.Model.loss.__code__.co_names
-    assert generate.sample is loop.sample
+    assert batch.sample is loop.sample
+    assert generate.Batch is batch.Batch
 
 
 @pytest.mark.slow

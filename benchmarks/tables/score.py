@@ -1,4 +1,4 @@
-"""Our detectors beside scikit-learn's and PyOD's on the ten open sets, by areas under the ROC curve:
+"""Our detectors beside scikit-learn's and PyOD's on the ten open sets, by areas under ROC curves:
 
     python benchmarks/tables/score.py ../shared/data/anomaly_tabular --pyod PYTHON --seeds 2
 

@@ -44,7 +44,7 @@ def model(home):
     frame().to_csv(home / "rows.csv", index=False)
     return fit(
         home / "rows.csv", given="group", out=home / "run", steps=250, batch=256, lr=2e-3,
-        settings=TINY, quiet=True,
+        settings=TINY, reading={"functions": "learn"}, quiet=True,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from PIL import Image
 import unfog
 from unfog.cli import run as cli
 from unfog.kinds.items import Items
+from unfog.kinds.splits import split
 from unfog.kinds.table.cells import Cells, Table
 from unfog.tasks.inspect import OF_KIND
 
@@ -89,7 +90,8 @@ def test_a_tables_missing_cells_are_counted_by_column():
             "town": Cells(np.array(["a", "b"] * 20, dtype=object), there),
         }
     )
-    facts = OF_KIND["table"](Items(kind="table", data=table), None)
+    items = Items(kind="table", data=table)
+    facts = OF_KIND["table"](items, split(items, seed=0))
     assert facts["item"] == [2]
     assert facts["cells"]["age"] == {"type": "number", "missing": 0}
     assert facts["cells"]["town"]["missing"] == 10

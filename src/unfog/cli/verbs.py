@@ -39,6 +39,8 @@ def fit(
     snapshots: int | None = None,
     strict: Flag = False,
     types: Many = None,
+    constrain: Many = None,
+    functions: str | None = None,
     set_: Annotated[
         list[str] | None, Parameter(name="--set", negative="", consume_multiple=False)
     ] = None,
@@ -105,6 +107,11 @@ def fit(
         Refuse the source if any file in it is damaged.
     types
         Tables: what columns are, --types zip=category,grade=ordinal:low<mid<high
+    constrain
+        Tables: what every generated row obeys (repeatable): --constrain "start <= end"
+            --constrain "a + b == c" --constrain "0 <= x <= 10"
+    functions
+        Tables: compute (the default) columns that others determine, or learn them like others.
     set_
         Any setting of config.json: --set net.width=128 (repeatable).
     from_
@@ -150,6 +157,8 @@ def fit(
         "periodic": periodic,
         "strict": strict or None,
         "types": pairs(types) if types else None,
+        "constraints": constrain or None,
+        "functions": functions,
     }
     settings = dict(setting(text) for text in set_ or [])
     if augment is not None:
@@ -212,6 +221,7 @@ def sample(
     batch: int | None = None,
     shard: str | None = None,
     candidates: int | None = None,
+    constrain: Many = None,
     novelty: Flag = False,
     overwrite: Flag = False,
     precision: str | None = None,
@@ -267,6 +277,8 @@ def sample(
             is skipped.
     candidates
         Tries per row where conditions need weights; as many as they are worth where left out.
+    constrain
+        Tables: what every row obeys besides what the run declares (repeatable): "a <= b"
     novelty
         Name the nearest training item of every sample, and how unusual that nearness is, in
         OUT.novelty.csv.
@@ -305,6 +317,7 @@ def sample(
         "budget": budget,
         "seed": seed,
         "batch": batch,
+        "constraints": constrain or None,
     }
     if anytime:
         from unfog.cli.tuning import improving
@@ -345,6 +358,9 @@ def sample(
     if samples.met is not None:
         facts |= samples.met.facts()
         print("\n".join(samples.met.lines()), file=sys.stderr)
+    if samples.kept is not None:
+        facts["kept"] = samples.kept.facts()
+        print(samples.kept, file=sys.stderr)
     if novelty:
         told = samples.novelty
         page = told.save(out.parent / f"{out.stem}.novelty.csv", overwrite=overwrite)

@@ -10,6 +10,7 @@ from unfog.guide.fill import clean, fill, never
 from unfog.guide.hold import Hold
 from unfog.guide.measurement import Measurement
 from unfog.guide.mmps import mmps
+from unfog.guide.only import only
 from unfog.guide.operators import operators
 from unfog.guide.particles import Swarm, particles
 from unfog.guide.pigdm import pigdm
@@ -37,6 +38,7 @@ __all__ = [
     "likelihood",
     "mmps",
     "never",
+    "only",
     "operators",
     "particles",
     "pigdm",

@@ -205,6 +205,7 @@ class Clock:
             scale=1.0,
             steps=min(DRAWING, p.config.sampling_steps),
             seed=seed % 2**31,
+            obeying=False,
             show=False,
         )
 

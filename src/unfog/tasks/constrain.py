@@ -12,22 +12,26 @@ from torch import Tensor
 
 from unfog.errors import ArgumentError
 from unfog.guide.candidates import pick_each, pick_together
-from unfog.kinds.asked import Asked, Equal, Name, Rows
+from unfog.kinds.asked import Asked, Condition, Equal, Name, Rows
 from unfog.kinds.asking import read
 from unfog.kinds.fields import ClassField, NumberField
 from unfog.kinds.given import find
 from unfog.kinds.table.allowed import askable, plain_cells
+from unfog.kinds.table.askderived import askable_derived, roots, translated
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.codec import TableCodec
+from unfog.kinds.table.derived import computed, lost
 from unfog.kinds.table.draws import place_keys, uniforms
 from unfog.maths.randomness import mix
 from unfog.sample.randomness import SampleRng
 from unfog.tasks.assemble import Sampling
 from unfog.tasks.firsts import Firsts, first_draws, lone_number
-from unfog.tasks.generate import Held, Samples, samples_of
+from unfog.tasks.generate import Samples, samples_of
+from unfog.tasks.held import Held
 from unfog.tasks.limits import Limits, ask, empty
 from unfog.tasks.met import measure, tolerance
 from unfog.tasks.mixes import mixed
+from unfog.tasks.obey import Rules, finished
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
@@ -51,6 +55,7 @@ def constrained(
     rows: range | None,
     candidates: int | None,
     draw: Draw,
+    rules: Rules | None = None,
 ) -> Samples | None:
     """Samples as asked; None where plain values are asked of what the model was fitted with.
 
@@ -60,6 +65,7 @@ def constrained(
 
     Args:
         draw: `generate` with everything but `given` and `held`.
+        rules: what all rows obey besides.
     """
     fields = model.borders.given.fields
     if all(_as_it_stands(fields, name, value, count) for name, value in given.items()):
@@ -79,7 +85,8 @@ def constrained(
         )
     said = {find(key, names) or key: value for key, value in given.items()}
     if model.config.kind == "table":
-        return _table(model, count, asked, said, how, seed, first, rows, candidates, draw)
+        drawn = _table(model, count, asked, said, how, seed, first, rows, candidates, draw, rules)
+        return finished(rules, drawn, list(asked.conditions))
     values, notes, ess, size = mixed(fields, asked, count, mix(seed, 0x67), candidates)
     plain = _values(asked, names, said)
     samples = draw(given={**plain, **values})
@@ -107,6 +114,7 @@ def nameable(model: Trained) -> dict[str, Name]:
     names: dict[str, Name] = {}
     if model.config.kind == "table":
         names = askable(model.borders.codec)
+        names |= askable_derived(model.borders.codec, names)
     for name, known in model.borders.given.fields.items():
         if find(name, names) is not None:
             continue
@@ -132,8 +140,10 @@ def _table(
     rows: range | None,
     candidates: int | None,
     draw: Draw,
+    rules: Rules | None,
 ) -> Samples:
-    codec, fields = model.borders.codec, model.borders.given.fields
+    codec, fields, wished = model.borders.codec, model.borders.given.fields, asked
+    asked, left = translated(codec, asked)
     inside = {
         n: c for n, c in asked.conditions.items() if n in codec.columns and codec.places.get(n)
     }
@@ -141,6 +151,7 @@ def _table(
         empty(codec, count), codec, dataclasses.replace(asked, conditions=inside),
         seed=codec.seed, first=first,
     )  # fmt: skip
+    _there(limits, codec, wished)
     whole_range(limits, codec, asked)
     exact = _unlearnt(model, limits)
     equal = {n: v for n, v in _values(asked, nameable(model), said).items() if n in fields}
@@ -151,6 +162,8 @@ def _table(
     size = candidates or usual(model, limits, bool(asked.aggregates), count)
     numbers = list(range(first, first + count))
     drawn = first_draws(model, limits, cond, how, numbers, size=size, seed=mix(seed, 1))
+    if drawn.whole and (left or rules is not None):
+        drawn = _weighed(drawn, codec, rules, left, first, count)
     chosen, ess = _chosen(
         codec, asked, drawn, count, SampleRng(mix(seed, 2), numbers), mix(seed, 3)
     )
@@ -174,7 +187,7 @@ def _table(
         _unheard(model, limits, state, keep, seed, numbers)
         cells = codec.decode(state, start=first)
         free = {n: cells.columns[n].to_list() for n in inside if n in fields and n not in equal}
-        samples = draw(given={**equal, **free} or None, held=Held(state, keep))
+        samples = draw(given={**equal, **free} or None, held=Held(state, keep), wanted=left)
     table = written_in(codec, samples.raw, asked, limits, rows, first)
     values = {name: plain_cells(cells) for name, cells in table.columns.items()}
     weighed = ess if size > 1 else None
@@ -183,8 +196,35 @@ def _table(
             f"only {weighed:.1f} of {size} candidates count, so rows are no fair draws of what is "
             f"asked for; ask for more of them (--candidates {8 * size}), or for less"
         )
-    met = measure(asked, values, ess=weighed, candidates=size, notes=limits.notes, rows=rows)
+    met = measure(wished, values, ess=weighed, candidates=size, notes=limits.notes, rows=rows)
     return dataclasses.replace(samples, raw=table, met=met)
+
+
+def _there(limits: Limits, codec: TableCodec, asked: Asked) -> None:
+    """Computed columns of which something is asked are not missing."""
+    for name in asked.conditions:
+        if name in codec.functions and codec.columns[name].mark:
+            place = codec.places[name]["missing"]
+            limits.known["cat"][:, place] = 0
+            limits.keep["cat"][:, place] = True
+            limits.forced.append(place)
+
+
+def _weighed(
+    drawn: Firsts,
+    codec: TableCodec,
+    rules: Rules | None,
+    left: dict[str, Condition],
+    first: int,
+    count: int,
+) -> Firsts:
+    """Candidates that break a rule count for nothing, where a row has others."""
+    all_of = Rules(codec, [] if rules is None else rules.constraints, left)
+    good = torch.from_numpy(all_of.obeyed(codec.decode(drawn.state, start=first)))
+    good = good.reshape(count, -1)
+    good |= ~good.any(1, keepdim=True)
+    weight = torch.where(good, drawn.log_weight, float("-inf"))
+    return dataclasses.replace(drawn, log_weight=weight)
 
 
 def _values(asked: Asked, names: Mapping[str, Name], said: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,17 +270,16 @@ def whole_range(limits: Limits, codec: TableCodec, asked: Asked) -> None:
     """Columns of aggregates are drawn first too, with all that they can be."""
     where = codec.places
     for aggregate in asked.aggregates.values():
-        column, parts = codec.columns[aggregate.name], where[aggregate.name]
-        if column.number is not None:
-            if (
-                parts["value"] not in limits.spans
-                and not limits.keep["num"][:, parts["value"]].all()
-            ):
-                span = torch.tensor([-np.inf, np.inf]).expand(len(limits), 1, 2)
-                limits.spans[parts["value"]] = span
-        elif parts["level"] not in limits.codes:
-            assert column.levels is not None
-            limits.codes[parts["level"]] = torch.ones(len(limits), column.levels.size)
+        for name in roots(codec, aggregate.name):
+            column, parts = codec.columns[name], where[name]
+            if column.number is not None:
+                known = limits.keep["num"][:, parts["value"]].all()
+                if parts["value"] not in limits.spans and not known:
+                    span = torch.tensor([-np.inf, np.inf]).expand(len(limits), 1, 2)
+                    limits.spans[parts["value"]] = span
+            elif parts["level"] not in limits.codes:
+                assert column.levels is not None
+                limits.codes[parts["level"]] = torch.ones(len(limits), column.levels.size)
 
 
 def _unlearnt(model: Trained, limits: Limits) -> Held | None:
@@ -328,4 +367,5 @@ def written_in(
         for row in np.flatnonzero(hit):
             values[row] = rare[pick[row]][0]
         columns[name] = Cells(values, cells.present)
-    return Table(columns)
+    gone = lost(codec.functions, table)
+    return computed(codec.functions, Table(columns), gone, but=exact)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
-from unfog.guide import clean, fill, never
+from unfog.guide import clean, fill, never, only
 from unfog.kinds import kinds
 from unfog.kinds.asked import Asked
 from unfog.kinds.given import find
@@ -24,7 +24,9 @@ from unfog.kinds.table.holes import (
     decode_holes,
     encode_holes,
     find_holes,
+    unseen,
 )
+from unfog.kinds.table.settle import allowed_codes, settled
 from unfog.maths.randomness import mix
 from unfog.maths.states import each
 from unfog.sample.loop import sample
@@ -36,10 +38,12 @@ from unfog.tasks.fill_asked import (
     draw_asked,
     exactly,
     met_by,
+    of_learnt,
     of_rows,
     unmet_known,
 )
 from unfog.tasks.fill_chances import Tally
+from unfog.tasks.fill_functions import certain_levels, fill_in, filled_holes, left_empty
 from unfog.tasks.filled import Filled
 from unfog.tasks.met import Met
 from unfog.tasks.show import bar
@@ -97,10 +101,13 @@ def fill_table(
     codec = model.borders.codec
     items = _read(model, source)
     table = codec.check(items.data)
+    follows = settled(codec, table)
     holes = find_holes(codec, table, unknown)
-    rows = np.flatnonzero(np.any([np.zeros(len(table), bool), *holes.values()], axis=0))
-    mine = {name: hole[rows] for name, hole in holes.items()}
-    notes = _notes(model, table, rows)
+    open_ = find_holes(codec, follows.table, unknown) if codec.functions else holes
+    rows = np.flatnonzero(np.any([np.zeros(len(table), bool), *open_.values()], axis=0))
+    mine = {name: hole[rows] for name, hole in open_.items()}
+    notes = [*_notes(model, table, rows), *follows.notes]
+    notes += [f"{text}; known ones are drawn in their place" for text in unseen(codec, table)]
     filled = constants(codec, table)
     known = Table(
         {
@@ -115,20 +122,24 @@ def fill_table(
     drawn: list[dict[str, np.ndarray]] = [{} for _ in range(draws)]
     first: Drawn | None = None
     if len(rows):
-        encoded = encode_holes(codec, table[rows], mine)
+        here = follows.table[rows]
+        encoded = encode_holes(codec, here, mine)
+        wide = max([0, *codec.fields.get("cat", {}).get("sizes", [])])
+        allowed = allowed_codes(codec, here, wide)
         cond = _cond(model, items, holes, rows)
         place = np.tile(np.arange(len(rows)), draws)
         numbers = (np.repeat(np.arange(draws), len(rows)) << 40) + rows[place]
         if asked is not None:
-            mine_asked = of_rows(asked, rows)
+            mine_asked = of_rows(of_learnt(model, asked), rows)
             first = draw_asked(
                 model, mine_asked, encoded, cond, rows, draws, how, seed=seed, candidates=candidates
             )
             encoded, cond, place = first.holes, first.cond, np.arange(len(place))
         with bar(f"filling {len(rows)} rows", len(place) * how.steps, show=show) as line:
             states = _states(
-                model, encoded, cond, place, numbers, how, seed, batch or AT_ONCE, line, tally
-            )
+                model, encoded, cond, place, numbers, how, seed, batch or AT_ONCE, line, tally,
+                allowed,
+            )  # fmt: skip
         for number in range(draws):
             part = slice(number * len(rows), (number + 1) * len(rows))
             state = {name: value[part] for name, value in states.items()}
@@ -138,10 +149,15 @@ def fill_table(
             drawn[number] = found
     index = getattr(source, "index", None)
     likely = {} if tally is None else tally.named(codec, mine, draws)
+    if codec.functions or codec.rules:
+        shown = filled_holes(codec, follows, holes)
+        whole = [fill_in(codec, follows, open_, one, shown, notes) for one in drawn]
+        holes, drawn = left_empty(shown, whole)
+        likely = certain_levels(codec, likely, open_, holes, drawn[0])
     filled_in = Filled(known, holes, drawn, notes, _origin(model, items), index, likely=likely)
     if asked is None:
         return filled_in
-    return dataclasses.replace(filled_in, met=_met(asked, filled_in, first, table, holes))
+    return dataclasses.replace(filled_in, met=_met(asked, filled_in, first, follows.table, open_))
 
 
 def _met(
@@ -181,6 +197,8 @@ def _notes(model: Trained, table: Table, rows: np.ndarray) -> list[str]:
     notes = []
     for name, column in model.borders.codec.columns.items():
         empty = int((~table.columns[name].present).sum())
+        if name in model.borders.codec.functions:
+            continue
         learnt = column.role.coded or (column.role.kind == "constant" and column.levels is not None)
         if empty and not learnt:
             notes.append(
@@ -220,12 +238,14 @@ def _states(
     size: int,
     line: Any,
     tally: Tally | None,
+    allowed: dict[int, Tensor],
 ) -> dict[str, Tensor]:
     """(draws · H, n) per field: draw after draw of all H rows.
 
     Args:
         place: (draws · H,) which of the holes' rows each is.
         numbers: (draws · H,) what its noise depends on.
+        allowed: of the H rows, see `allowed_codes`.
     """
     parts = []
     for at in range(0, len(place), size):
@@ -244,6 +264,7 @@ def _states(
                 SampleRng(seed, numbers[at : at + size].tolist()),
                 how,
                 tally,
+                {at: free[picked % len(free)].to(model.device) for at, free in allowed.items()},
             )
         )
         if tally is not None:
@@ -261,13 +282,15 @@ def _follow(
     rng: SampleRng,
     how: Sampling,
     tally: Tally | None,
+    allowed: dict[int, Tensor],
 ) -> dict[str, Tensor]:
     """One batch from noise to data, with what is known in every prediction."""
     net = model.net
     # a category that is known looks like one that is revealed, so every model may see it
     shown = keep if net.told else {name: value for name, value in keep.items() if name in last}
     predict = clean(net.bind(cond, keep=keep, jumps=how.jumps), known, shown)
-    predict = fill(never(predict, last), known, keep)
+    predict = never(predict, last)
+    predict = fill(only(predict, allowed) if allowed else predict, known, keep)
     x_t = net.path.prior(blank(model.config, len(rng.indices), model.device), rng=rng, cond=cond)
     grid = how.grid(net.path, how.steps)
     for step in sample(

@@ -16,6 +16,7 @@ from unfog.guide.candidates import pick_each
 from unfog.kinds.asked import Asked, Equal, Rows
 from unfog.kinds.asking import read
 from unfog.kinds.table.allowed import askable, plain_cells
+from unfog.kinds.table.askderived import askable_derived, translated
 from unfog.kinds.table.cells import Table
 from unfog.kinds.table.draws import place_keys, uniforms
 from unfog.kinds.table.holes import Holes
@@ -49,13 +50,28 @@ class Drawn:
 
 def asked_of_holes(model: Trained, given: Mapping[str, Any], count: int) -> Asked:
     """The user's conditions on a table of `count` rows. Raises ArgumentError for aggregates."""
-    asked = read(given, askable(model.borders.codec), count)
+    names = askable(model.borders.codec)
+    asked = read(given, names | askable_derived(model.borders.codec, names), count)
     if asked.aggregates:
         raise ArgumentError(
             f"{next(iter(asked.aggregates))}: aggregates are of rows that are drawn whole, by "
             "sample; fill takes values, one of several, ranges and inequalities"
         )
     return asked
+
+
+def of_learnt(model: Trained, asked: Asked) -> Asked:
+    """The same of columns that are learnt. Raises ArgumentError for what can't be said of these."""
+    codec = model.borders.codec
+    learnt, left = translated(codec, asked)
+    if left:
+        name = next(iter(left))
+        words = codec.functions[name].words(name)
+        raise ArgumentError(
+            f"given {name!r}: {words}, so holes can't be drawn to make it so: ask for values of "
+            f"{', '.join(codec.functions[name].parents)}"
+        )
+    return learnt
 
 
 def of_rows(asked: Asked, rows: np.ndarray) -> Asked:

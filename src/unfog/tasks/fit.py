@@ -58,6 +58,7 @@ def fit(
     lr: float | None = None,
     settings: Mapping[str, Any] | None = None,
     reading: Mapping[str, Any] | None = None,
+    constraints: str | Sequence[str] = (),
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -82,6 +83,7 @@ def fit(
         budget: wall-clock time for all of it, such as "90s" or "10m" (default 5m); or `steps`.
         settings: dotted configuration keys, for example {"net.width": 128}.
         reading: options of the kind's reader, for example {"size": 64}.
+        constraints: what every generated row of a table obeys, for example ["start <= end"].
         precision: "auto" measures float32 against bfloat16; or one of the two.
         dry_run: plan, and stop before training; nothing is written.
         spent: seconds of the budget that are gone already.
@@ -100,6 +102,9 @@ def fit(
         raise ArgumentError(f"precision is auto, float32 or bfloat16; got {precision!r}")
     if steps is not None and steps < 1:
         raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
+    reading = dict(reading or {})
+    if constraints:
+        reading["constraints"] = [constraints] if isinstance(constraints, str) else [*constraints]
     wanted = seconds(BUDGET if budget is None else budget)
     world = here()
     quiet, show = quiet or not world.chief, show if world.chief else False
@@ -147,7 +152,7 @@ def fit(
             batch=batch,
             lr=lr,
             settings=dict(settings or {}),
-            reading=dict(reading or {}),
+            reading=reading,
             seed=seed,
             device=str(device_of(device)),
             held=held,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
@@ -13,15 +13,13 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError, DataError, ResourceError, out_of_memory
-from unfog.failpoints import at
+from unfog.kinds.asked import Condition
 from unfog.maths.grids import descents
 from unfog.maths.states import State, each
-from unfog.sample.adaptive import adapt
-from unfog.sample.loop import sample
-from unfog.sample.randomness import SampleRng
-from unfog.sample.reveal import revealing
-from unfog.tasks.assemble import blank, build_sampling, entries
-from unfog.tasks.predictor import guided, holding
+from unfog.tasks.assemble import build_sampling, entries
+from unfog.tasks.batch import Batch, Bend
+from unfog.tasks.held import Begin, Held
+from unfog.tasks.obey import Kept, finished, obey, rules_of
 from unfog.tasks.show import bar
 
 if TYPE_CHECKING:
@@ -29,46 +27,6 @@ if TYPE_CHECKING:
     from unfog.tasks.novelty import SampleNovelty
     from unfog.tasks.pick import Pick
     from unfog.tasks.trained import Trained
-
-Bend = Callable[[Callable[..., Any], range], Callable[..., Any]]
-
-
-@dataclass(frozen=True)
-class Begin:
-    """Where sampling starts if not at pure noise: data, noised up to t.
-
-    Attributes:
-        state: (count, *D) in the space's coordinates, or a dict of fields.     t: in (0, 1].
-    """
-
-    state: State
-    t: float
-
-    def cut(self, grid: Tensor) -> Tensor:
-        """The times below t, with t in front; a grid that rises again does so below t only."""
-        above = (grid >= self.t).nonzero()
-        rest = grid[int(above.max()) + 1 :] if len(above) else grid
-        return torch.cat([torch.tensor([self.t], dtype=grid.dtype), rest])
-
-
-@dataclass(frozen=True)
-class Held:
-    """Entries that all samples have from the start.
-
-    Attributes:
-        known: field -> (N, n) values, read where `keep` is 1.     keep: field -> (N, n) bool.
-    """
-
-    known: dict[str, Tensor]
-    keep: dict[str, Tensor]
-
-    def part(self, rows: slice, device: Any) -> Held:
-        """These rows, on a device."""
-        known, keep = (
-            {name: value[rows].to(device) for name, value in state.items()}
-            for state in (self.known, self.keep)
-        )
-        return Held(known, keep)
 
 
 @dataclass(frozen=True)
@@ -82,6 +40,7 @@ class Samples:
             back.     model: what drew them.
         met: how far the conditions are met, where there were more than values to be given.
         pick: how they were drawn and the error to expect, where that was picked.
+        kept: what it cost that the rows obey the constraints, where there are any.
     """
 
     raw: Any
@@ -92,6 +51,7 @@ class Samples:
     model: Any = field(default=None, repr=False, compare=False)
     met: Met | None = field(default=None, compare=False)
     pick: Pick | None = field(default=None, compare=False)
+    kept: Kept | None = field(default=None, compare=False)
 
     @property
     def satisfied(self) -> dict[str, float]:
@@ -165,10 +125,6 @@ class Samples:
         return buffer.getvalue()
 
 
-def _part(begin: Begin, start: int, stop: int) -> Begin:
-    return Begin(each(lambda v: v[start:stop], begin.state), begin.t)
-
-
 @torch.no_grad()
 def generate(
     model: Trained,
@@ -192,6 +148,9 @@ def generate(
     begin: Begin | None = None,
     held: Held | None = None,
     candidates: int | None = None,
+    constraints: Sequence[str] | None = None,
+    wanted: Mapping[str, Condition] | None = None,
+    obeying: bool = True,
     show: bool | None = None,
 ) -> Samples:
     """Draw `count` samples.
@@ -215,6 +174,9 @@ def generate(
             time are taken.
         held: entries that are known from the start, of a state of fields.
         candidates: tries per row where conditions need weights; chosen by what is asked where None.
+        constraints: what every row of a table has to obey, besides what the run declares: "a <= b".
+        wanted: what computed columns are to be, where drawing rows again can bring it about.
+        obeying: whether declared constraints are enforced; False is for measuring.
     """
     if not isinstance(count, int) or count < 1:
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
@@ -230,6 +192,7 @@ def generate(
         reveal=reveal,
         tol=tol,
     )
+    rules = rules_of(model, constraints, wanted) if obeying else None
     if given and held is None:
         from unfog.tasks.constrain import constrained
 
@@ -239,8 +202,10 @@ def generate(
             draw=partial(
                 generate, model, count, scale=scale, steps=steps, solver=solver, grid=grid, eta=eta,
                 corrector=corrector, reveal=reveal, tol=tol, seed=seed, batch=batch, first=first,
-                rows=rows, guide=guide, precision=precision, show=show,
+                rows=rows, guide=guide, precision=precision, constraints=constraints,
+                obeying=obeying, show=show,
             ),
+            rules=rules,
         )  # fmt: skip
         if drawn is not None:
             return drawn
@@ -263,22 +228,20 @@ def generate(
             stop = min(done + size, end)
             piece = {name: value[done:stop] for name, value in cond.items()}
             asked = given is not None and any(v is not None for v in given.values())
+            numbers = range(first + done, first + stop)
+
+            drawing = Batch(
+                model, piece if asked else None, numbers, how, cut, scale, seed, guide,
+                None if begin is None else begin.part(done, stop),
+                None if held is None else held.part(slice(done, stop), model.device),
+                range(done, stop),
+            )  # fmt: skip
             try:
-                state = _draw(
-                    model,
-                    piece if asked else None,
-                    range(first + done, first + stop),
-                    how,
-                    cut,
-                    scale,
-                    seed,
-                    None if guide is None else lambda p, at=done, to=stop: guide(p, range(at, to)),
-                    None if begin is None else _part(begin, done, stop),
-                    lambda step, at=done - begun, width=stop - done: line.to(
-                        at * lengths + step * width
-                    ),
-                    None if held is None else held.part(slice(done, stop), model.device),
-                )
+                ahead = partial(_ahead, line, (done - begun) * lengths, stop - done)
+                state = drawing.draw(ahead)
+                if rules is not None:
+                    values = {n: list(v) for n, v in model.borders.given.decode(piece).items()}
+                    state = obey(rules, state, numbers.start, values, drawing.again)
             except (RuntimeError, MemoryError) as error:
                 if not out_of_memory(error):
                     raise
@@ -291,7 +254,12 @@ def generate(
     mine = slice(rows.start - begun, rows.stop - begun)
     state = each(lambda *pieces: torch.cat(pieces)[mine], *parts)
     cond = {name: value[rows.start : rows.stop] for name, value in cond.items()}
-    return samples_of(model, state, cond, first + rows.start)
+    return finished(rules, samples_of(model, state, cond, first + rows.start), given or ())
+
+
+def _ahead(line: Any, before: int, width: int, step: int) -> None:
+    """Move a progress bar to a step of a batch of so many samples."""
+    line.to(before + step * width)
 
 
 def samples_of(model: Trained, state: State, cond: dict[str, Tensor], first: int) -> Samples:
@@ -305,54 +273,6 @@ def samples_of(model: Trained, state: State, cond: dict[str, Tensor], first: int
         origin=model.config.data.origin,
         model=model,
     )
-
-
-def _draw(
-    model: Trained,
-    cond: dict[str, Tensor] | None,
-    indices: range,
-    how: Any,
-    cut: Tensor,
-    scale: float,
-    seed: int,
-    guide: Any,
-    begin: Begin | None,
-    tell: Any,
-    held: Held | None,
-) -> State:
-    device = model.device
-    rng = SampleRng(seed, indices)
-    if begin is None:
-        x_t = model.net.path.prior(blank(model.config, len(indices), device), rng=rng, cond=cond)
-    else:
-        clean = each(lambda v: v.to(device), begin.state)
-        x_t = model.net.path.corrupt(clean, torch.tensor(begin.t), rng=rng).x_t
-    if cond is not None:
-        cond = {name: value.to(device) for name, value in cond.items()}
-    # two streams with one key: guidance then scales the learnt spread as it scales the mean
-    ancestral = how.eta == 1 and how.solver.order == 1
-    streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
-    keep = None if held is None else held.keep
-    predict = guided(model.net, cond, scale, jumps=how.jumps, keep=keep, streams=streams)
-    if held is not None:
-        predict = holding(predict, model, held)
-    if guide is not None:
-        predict = guide(predict)
-    path = revealing(model.net.path, how.reveal)
-    if how.tol is not None:
-        tried = adapt(predict, path, x_t, tol=how.tol, start=float(cut[0]), rng=rng)
-        states = (step.x for step in tried)
-    else:
-        steps = sample(
-            predict, path, how.solver, x_t, cut, eta=how.eta, rng=rng, corrector=how.corrector
-        )
-        states = (step.x for step in steps)
-    for number, state in enumerate(states, 1):
-        at("sample.step", number)
-        x_t = state
-        tell(min(number, len(cut) - 1))
-    back = model.borders.space.back(x_t)
-    return each(lambda v: (v.float() if v.is_floating_point() else v).cpu(), back)
 
 
 def _decoded(model: Trained, state: State, first: int, given: dict[str, list[Any]]) -> Any:

@@ -19,6 +19,9 @@ from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
 from unfog.kinds.splits import Splits, split
 from unfog.kinds.table.cells import Table
+from unfog.kinds.table.derived import derived_note, functions_from_json
+from unfog.kinds.table.find import find
+from unfog.kinds.table.roles import infer_roles
 from unfog.tasks.config import Config
 from unfog.tasks.expect import expect
 from unfog.train import checkpoint
@@ -103,6 +106,7 @@ def _cells(items: Items, parts: Splits) -> Facts:
     return {
         "item": [len(table.names)],
         "memory_mb": round(table.nbytes / 1e6, 1),
+        "functions": functions_of(table, parts, items.origin),
         "cells": {name: _column(cells.to_list()) for name, cells in table.columns.items()},
     }
 
@@ -117,6 +121,13 @@ OF_KIND: dict[str, Callable[[Items, Splits], Facts]] = {
 
 def _near(count: int, looked: int) -> Facts:
     return {"found": count, "looked": looked}
+
+
+def functions_of(table: Table, parts: Splits, origin: Mapping[str, Any]) -> list[str]:
+    """What a fit would compute and not learn, a sentence for each column."""
+    train, held = table[parts.train], table[parts.validation] if len(parts.validation) else None
+    found, _ = find(train, infer_roles(train, origin.get("types")), held=held)
+    return [derived_note(name, rule) for name, rule in found.items()]
 
 
 def _column(values: Any) -> Facts:
@@ -243,7 +254,9 @@ def told(facts: Facts) -> list[tuple[str, str]]:
     for name, value in facts.items():
         if name in ("advice", "notes", "suspects") or value in (None, [], {}):
             continue
-        if name in ("columns", "cells"):
+        if name in ("functions", "constraints"):
+            lines += [(name[:-1], str(one)) for one in value]
+        elif name in ("columns", "cells"):
             lines += [(f"  {key}", _words(column)) for key, column in value.items()]
         elif name == "default_fit":
             lines += _told_fit(value)
@@ -280,7 +293,7 @@ def _told_fit(fit: Facts) -> list[tuple[str, str]]:
 
 
 def _run(folder: pathlib.Path) -> dict[str, Any]:
-    from unfog.model.files import MANIFEST
+    from unfog.model.files import MANIFEST, read_json
     from unfog.tasks.runfolder import check, read_config
 
     config: Config = read_config(folder)
@@ -288,6 +301,8 @@ def _run(folder: pathlib.Path) -> dict[str, Any]:
     if whole:
         check(folder)
     lines = read_log(folder / "metrics.jsonl")
+    codec = read_json(folder / "codec.json").get("codec", {}) if config.kind == "table" else {}
+    functions = functions_from_json(codec.get("functions", []))
     return {
         "what": "run",
         "kind": config.kind,
@@ -301,6 +316,8 @@ def _run(folder: pathlib.Path) -> dict[str, Any]:
         "step": lines[-1]["step"] if lines else 0,
         "loss": lines[-1]["loss"] if lines else None,
         "checkpoints": [found.step for found in checkpoint.found(folder)],
+        "functions": [derived_note(name, rule) for name, rule in functions.items()],
+        "constraints": codec.get("constraints", []),
         "source": config.data.source,
         "version": config.version,
         "advice": [] if whole else [f"not finished: unfog fit -o {folder} --resume"],

@@ -279,13 +279,13 @@ def cost(model: Trained, size: int) -> tuple[float, float]:
     """
     if size not in model.costs:
         taken = []
-        generate(model, size, steps=1, seed=0, batch=size, show=False)
+        generate(model, size, steps=1, seed=0, batch=size, obeying=False, show=False)
         for steps in PROBE:
             times = []
             for seed in range(3):
                 begun = time.perf_counter()
                 generate(model, size, steps=steps, solver="unipc", eta=0.0, corrector="none",
-                         seed=seed, batch=size, show=False)  # fmt: skip
+                         seed=seed, batch=size, obeying=False, show=False)  # fmt: skip
                 times.append(time.perf_counter() - begun)
             taken.append(min(times))
         few, more = PROBE

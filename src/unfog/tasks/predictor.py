@@ -16,7 +16,7 @@ from unfog.model.model import Model
 from unfog.nets.given import Given, null
 
 if TYPE_CHECKING:
-    from unfog.tasks.generate import Held
+    from unfog.tasks.held import Held
     from unfog.tasks.trained import Trained
 
 PAIRED = 64

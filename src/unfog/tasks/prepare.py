@@ -21,7 +21,6 @@ from unfog.kinds import kinds
 from unfog.kinds.given import GivenCodec
 from unfog.kinds.infer import infer
 from unfog.kinds.items import Items
-from unfog.kinds.kind import Kind
 from unfog.kinds.splits import Splits, split
 from unfog.maths.paths import Linear, paths
 from unfog.maths.randomness import mix
@@ -39,10 +38,10 @@ from unfog.tasks.changes import augment_spec, augmented, crop_spec
 from unfog.tasks.config import Config, TrainConfig, override, resolved
 from unfog.tasks.few import grant
 from unfog.tasks.flowmap import tell_both_times
+from unfog.tasks.reading import fitted_codec, known_reading, read
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.schedule import fitted_to
-from unfog.tasks.show import reporting
 from unfog.tasks.start import Start, adopt, shared_space
 from unfog.tasks.stored import States, Stored, training_states
 
@@ -105,15 +104,14 @@ def prepare(
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
-    _known_reading(room, reading)
+    known_reading(room, reading)
     if items is None:
         items = read(room, source, given, reading)
     splits = split(items, seed=seed, validation=held, test=held)
     training = items.take(splits.train)
-    codec = room.codec.fit(training)
+    codec = fitted_codec(room, items, training, splits, given)
     columns = training.columns
     if items.rest is not None:
-        codec = items.rest.widened(codec, training.data)
         columns = items.rest.columns(columns, given)
     cond = GivenCodec.fit(columns, given)
     fields = getattr(codec, "fields", {})
@@ -177,16 +175,6 @@ def prepare(
     config = config.model_copy(update={"reasons": [*config.reasons, *notes]})
     config = fitted_to(config, states[0])
     return Prepared(config, items, splits, borders, states, store=store)
-
-
-def read(room: Kind, source: Any, given: list[str], reading: dict[str, Any]) -> Items:
-    """The items of a source, or some that stand for more than memory is to hold; with a bar where
-    that takes long.
-    """
-    options = inspect.signature(room.read).parameters
-    asked: dict[str, Any] = {"sample": True} if "sample" in options else {}
-    with reporting(f"reading {room.name}s") as progress:
-        return room.read(source, given=given or None, progress=progress, **asked, **reading)
 
 
 def _target(content: dict[str, Any]) -> Any:
@@ -318,23 +306,6 @@ def _tell_known(content: dict[str, Any], settings: dict[str, Any], offered: dict
             f"train.known={content['train']['known']!r} and net.known={net['known']!r} contradict "
             "each other; leave net.known out"
         )
-
-
-def _known_reading(room: Kind, reading: dict[str, Any]) -> None:
-    """Raise ArgumentError for an option that this kind's reader does not have."""
-    options = set(inspect.signature(room.read).parameters) - {
-        "source",
-        "given",
-        "progress",
-        "least",
-        "sample",
-    }
-    for name in reading:
-        if name not in options:
-            raise ArgumentError(
-                f"{name}={reading[name]!r} is no option of reading {room.name}s; those are: "
-                f"{', '.join(sorted(options))}"
-            )
 
 
 def _net(

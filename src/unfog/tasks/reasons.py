@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.objects import of_array
 
+Rule = tuple[str, Cells]
 MOST = 3
 LEAST = 0.1  # of the strangest column's part
 LEVEL = 0.95  # of held-out rows: what is below in a column is no reason
@@ -22,6 +24,7 @@ def reasons(
     fresh: Items,
     train: Items,
     names: tuple[str, ...],
+    rules: Mapping[str, Rule] | None = None,
 ) -> list[list[tuple[str, str]]]:
     """For every row one to three (column, sentence), the strangest column first.
 
@@ -30,11 +33,13 @@ def reasons(
 
     Args:
         parts, odd: (N, C).     usual: (n, C) parts of held-out rows.
+        rules: column -> the rule that held in all training rows, in words, and what it says of
+            these rows, where it is broken.
     """
     over = parts - np.quantile(usual, LEVEL, axis=0)
     mine, theirs = _columns(fresh, names), _columns(train, names)
     said = [_usual(cells) for cells in theirs]
-    found = []
+    found, rules = [], rules or {}
     for row in range(len(parts)):
         order = np.argsort(-over[row], kind="stable")[:MOST]
         least = max(0.0, LEAST * over[row, order[0]])
@@ -42,7 +47,12 @@ def reasons(
         cells = [mine[place].take(slice(row, row + 1)) for place in chosen]
         found.append(
             [
-                (names[place], _sentence(names[place], cell, said[place], bool(odd[row, place])))
+                (
+                    names[place],
+                    _sentence(names[place], cell, said[place], bool(odd[row, place]))
+                    if names[place] not in rules
+                    else _ruled(names[place], cell, rules[names[place]], row, odd[row, place]),
+                )
                 for place, cell in zip(chosen, cells)
             ]
         )
@@ -88,6 +98,16 @@ def _sentence(name: str, cells: Cells, usual: tuple[str, Any, Any], odd: bool) -
     if low is not None and low <= value <= high:
         words += "; unusual beside the rest of the row"
     return f"{name} = {_shown(value)} (usually {words})"
+
+
+def _ruled(name: str, cells: Cells, rule: Rule, row: int, odd: bool) -> str:
+    """A column that is computed from others, and is otherwise or not."""
+    words, said = rule
+    shown = _shown(cells.values[0]) if cells.present[0] else "missing"
+    if not odd:
+        return f"{name} = {shown}, as it has to be ({words})"
+    told = f", which gives {_shown(said.values[row])}" if said.present[row] else ""
+    return f"{name} = {shown}, but {words}{told}"
 
 
 def _shown(value: Any) -> str:

@@ -14,8 +14,10 @@ from unfog.judge.strange import Case, Owners, Rows, detectors, p_values, strange
 from unfog.kinds import kinds
 from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Cells, Table
+from unfog.kinds.table.derived import broken
+from unfog.kinds.table.holes import unseen
 from unfog.tasks.evaluate import training_data
-from unfog.tasks.reasons import reasons
+from unfog.tasks.reasons import Rule, reasons
 from unfog.tasks.trained import Trained
 
 DEFAULT = "noised_neighbours"
@@ -173,7 +175,9 @@ def score(
     chances = p_values(totals, expected)
     if own:  # a held-out row is one of those that it is compared with
         chances[held] = (chances[held] * (len(held) + 1) - 1) / len(held)
-    why = reasons(parts.numpy(), rows.odd.numpy(), usual.numpy(), fresh, train, owners.names)
+    of_table = model.config.kind == "table"
+    rules = rules_of(model.borders.codec, fresh.data) if of_table else {}
+    why = reasons(parts.numpy(), rows.odd.numpy(), usual.numpy(), fresh, train, owners.names, rules)
     return Scores(
         totals.numpy(),
         chances.numpy(),
@@ -184,8 +188,34 @@ def score(
         name,
         len(held),
         expected.numpy(),
-        _notes(fresh, train, len(held), own=own),
+        _notes(fresh, train, len(held), own=own)
+        + (broken_notes(rules, model.borders.codec, fresh.data) if of_table else []),
     )
+
+
+def rules_of(codec: Any, table: Table) -> dict[str, Rule]:
+    """Column -> the function that it is, in words, and what that says of these rows."""
+    return {
+        name: (
+            f"{rule.words(name)} {'was declared' if rule.declared else 'in all training rows'}",
+            rule.cells(table.columns),
+        )
+        for name, rule in codec.functions.items()
+    }
+
+
+def broken_notes(rules: dict[str, Rule], codec: Any, table: Table) -> list[str]:
+    """How many cells are unheard of, and how many rows break a rule that held in all training rows,
+    or one that was declared.
+    """
+    notes = [f"{text}; such cells are strange" for text in unseen(codec, table)]
+    found = broken(codec.functions, table)
+    counts = {rules[name][0]: int(wrong.sum()) for name, wrong in found.items()}
+    for one in codec.rules:
+        counts[f"{one.text}, which was declared"] = int((~one.obeyed(table.columns)).sum())
+    return notes + [
+        f"{count} rows break a rule: {words}" for words, count in counts.items() if count
+    ]
 
 
 def _read(model: Trained, source: Any) -> Items:

@@ -68,6 +68,7 @@ def draw_shard(
     tol: float | None = None,
     seed: int = 0,
     batch: int | None = None,
+    constraints: list[str] | None = None,
     show: bool | None = None,
 ) -> Shard:
     """Draw shard `part`, 0 … `parts` - 1, of `count` samples into a folder inside `out`.
@@ -90,7 +91,11 @@ def draw_shard(
         "grid": grid,
         "eta": eta,
         "corrector": corrector,
-        **{name: value for name, value in (("reveal", reveal), ("tol", tol)) if value is not None},
+        **{
+            name: value
+            for name, value in (("reveal", reveal), ("tol", tol), ("constraints", constraints))
+            if value is not None
+        },
         "seed": seed,
         "batch": batch,
     }

@@ -185,7 +185,7 @@ def _table(
     def draw(how: dict[str, Any], seed: int = seed) -> Tensor:
         drawn = generate(
             model, number, given=given, scale=scale, seed=seed, eta=0.0, corrector="none",
-            show=False, **how,
+            obeying=False, show=False, **how,
         )  # fmt: skip
         return _features(model, drawn.state)
 

@@ -75,6 +75,7 @@ class Quality:
             given=given or None,
             steps=min(DRAWING, p.config.sampling_steps),
             seed=p.config.seed,
+            obeying=False,
             show=False,
         )
 

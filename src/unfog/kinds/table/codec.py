@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -15,8 +15,25 @@ from unfog.errors import ArgumentError, DataError, RunError, ShapeError
 from unfog.kinds.items import Items
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.columns import Column
+from unfog.kinds.table.constraints import (
+    Constraint,
+    broken_rows,
+    declared,
+    kinds_of,
+    read_constraints,
+)
+from unfog.kinds.table.derived import (
+    computed,
+    derived_note,
+    derived_role,
+    functions_from_json,
+    functions_to_json,
+    lost,
+)
 from unfog.kinds.table.draws import place_keys, row_keys
 from unfog.kinds.table.drift import aligned, finite
+from unfog.kinds.table.find import find
+from unfog.kinds.table.functions import Function
 from unfog.kinds.table.roles import Role, infer_roles
 from unfog.maths.randomness import mix
 
@@ -34,24 +51,43 @@ class TableCodec:
     from the median); what keeps to a lattice of whole steps comes back exactly if its steps are
     coarser than that.
 
+    A column that others determine has no part in the state but whether it is missing.
+
     Attributes:
         columns: name → what was learnt, in the table's order.
         seed: of the draws within spikes, for rare levels and for new identifiers.
-        notes: sentences about what is left out, re-issued, constant or inexact.
+        notes: sentences about what is left out, re-issued, constant, computed or inexact.
+        functions: name → how the column is computed from others.
+        constraints: what the user declared of every row, in words.
     """
 
     columns: dict[str, Column]
     seed: int = 0
     notes: list[str] = field(default_factory=list)
+    functions: dict[str, Function] = field(default_factory=dict)
+    constraints: list[str] = field(default_factory=list)
 
     @classmethod
-    def fit(cls, items: Items, types: Mapping[str, Any] | None = None, seed: int = 0) -> TableCodec:
-        """Learn roles, quantiles and levels from training items, whose data is a Table.
+    def fit(
+        cls,
+        items: Items,
+        types: Mapping[str, Any] | None = None,
+        seed: int = 0,
+        *,
+        kept: Collection[str] = (),
+        held: Table | None = None,
+    ) -> TableCodec:
+        """Learn roles, functions, quantiles and levels from training items, whose data is a Table.
+
+        items.origin may say "types", "functions" ("compute", or "learn" for columns that are not to
+        be computed from others) and "constraints".
 
         Args:
             types: column → role, see `infer_roles`; if None, those of items.origin["types"].
-        Raises: DataError for a table without rows, without anything to learn, or with a number
-            that is not finite.
+            kept: columns that must not be computed.     held: rows that functions must hold in too.
+        Raises: DataError for a table without rows, without anything to learn, with a number that
+            is not finite, or with rows most of which break a constraint; ArgumentError for
+            constraints that can't be read or obeyed.
         """
         table = items.data
         if not isinstance(table, Table) or not len(table):
@@ -64,9 +100,23 @@ class TableCodec:
             raise DataError(
                 f"the table has no column to learn ({said}); give other data, or say types="
             )
-        columns = {n: Column.fit(c, roles[n], seed) for n, c in table.columns.items()}
-        notes = [column.note(n, table.columns[n]) for n, column in columns.items()]
-        return cls(columns, seed, [note for note in notes if note])
+        words = list(items.origin.get("constraints") or [])
+        kinds = kinds_of({n: (c.values.dtype, roles[n]) for n, c in table.columns.items()})
+        rules = read_constraints(words, kinds)
+        found = declared(rules, table, roles, frozenset(kept))
+        unsearched: list[str] = []
+        if items.origin.get("functions", "compute") == "compute":
+            found, unsearched = find(table, roles, kept, held, found)
+        columns = {}
+        for name, cells in table.columns.items():
+            role = derived_role(roles[name], found[name], name) if name in found else roles[name]
+            columns[name] = Column.fit(cells, role, seed)
+        for name, gone in lost(found, table).items():
+            columns[name] = replace(columns[name], mark=bool(gone.any()))
+        notes = [columns[n].note(n, c) for n, c in table.columns.items() if n not in found]
+        notes += [derived_note(name, rule) for name, rule in found.items()] + unsearched
+        notes += broken_rows(rules, table, "training")
+        return cls(columns, seed, [note for note in notes if note], found, words)
 
     @property
     def roles(self) -> dict[str, Role]:
@@ -154,9 +204,24 @@ class TableCodec:
         count = len(next(iter(arrays.values())))
         keys = place_keys(start, count, self.seed)
         columns: dict[str, Cells] = {}
+        gone = {}
         for name, column in self.columns.items():
-            columns[name] = column.decode(name, self.parts(name, arrays), keys, start)
-        return Table(columns)
+            parts = self.parts(name, arrays)
+            columns[name] = column.decode(name, parts, keys, start)
+            if name in self.functions and column.mark:
+                gone[name] = parts["missing"] == 1
+        return computed(self.functions, Table(columns), gone)
+
+    @cached_property
+    def rules(self) -> list[Constraint]:
+        """The constraints that were declared when the model was fitted."""
+        return self.read_constraints(self.constraints)
+
+    def read_constraints(self, texts: Sequence[str]) -> list[Constraint]:
+        """Constraints in words. Raises: ArgumentError or UnknownName, see `read_constraints`."""
+        return read_constraints(
+            texts, kinds_of({n: (column.dtype, column.role) for n, column in self.columns.items()})
+        )
 
     @cached_property
     def places(self) -> dict[str, dict[str, int]]:
@@ -175,8 +240,10 @@ class TableCodec:
         return {part: arrays[home][:, where[part]] for home, part, _ in self.columns[name].parts}
 
     def with_given(self, table: Table, given: Mapping[str, list[Any]]) -> Table:
-        """The table with the values that were asked for; None leaves what was drawn."""
-        columns = dict(table.columns)
+        """The table with the values that were asked for; None leaves what was drawn. What follows
+        from them is computed anew.
+        """
+        columns, gone = dict(table.columns), lost(self.functions, table)
         for name, wanted in given.items():
             cells = columns[name]
             values, present = cells.values.copy(), cells.present.copy()
@@ -184,7 +251,7 @@ class TableCodec:
                 if value is not None:
                     values[row], present[row] = _as(cells.values.dtype, value), True
             columns[name] = Cells(values, present)
-        return Table(columns)
+        return computed(self.functions, Table(columns), gone, but=given)
 
     def _checked(self, state: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
         fields = self.fields
@@ -218,7 +285,10 @@ class TableCodec:
     def to_json(self) -> dict[str, Any]:
         """Everything but the tensors."""
         columns = [{"name": name, **column.to_json()} for name, column in self.columns.items()]
-        return {"seed": self.seed, "notes": self.notes, "columns": columns}
+        found: dict[str, Any] = {"seed": self.seed, "notes": self.notes, "columns": columns}
+        if self.functions:
+            found["functions"] = functions_to_json(self.functions)
+        return found | ({"constraints": self.constraints} if self.constraints else {})
 
     def tensors(self) -> dict[str, Tensor]:
         """Quantiles, float64, by the column's place: "3.edges"."""
@@ -239,7 +309,12 @@ class TableCodec:
                 entry = dict(entry)
                 columns[str(entry.pop("name"))] = Column.from_json(entry, own)
             notes = [str(note) for note in config["notes"]]
-            made = cls(columns, int(config["seed"]), notes)
+            functions = functions_from_json(config.get("functions", []))
+            words = [str(text) for text in config.get("constraints", [])]
+            made = cls(columns, int(config["seed"]), notes, functions, words)
+            used = {n for name, rule in functions.items() for n in (name, *rule.parents)}
+            if not used <= set(columns):
+                raise ValueError("functions of columns that are not there")
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise RunError(f"the table's codec is damaged ({error!r}); fit again") from error
         if len(columns) != len(config["columns"]) or not made.fields:

@@ -108,7 +108,10 @@ class Column:
         """What a user must know about how this column comes back; empty if nothing."""
         role = self.role
         if role.kind == "text":
-            return f"column {name!r} is free text ({role.reason}); left out, and comes back missing"
+            return (
+                f"column {name!r} is free text ({role.reason}); left out, and comes back missing: "
+                f"with --types {name}=category its texts are drawn as they are"
+            )
         if role.kind == "identifier":
             return f"column {name!r} identifies rows ({role.reason}); not learnt, issued anew"
         if role.kind == "constant":

@@ -52,7 +52,10 @@ class Words:
     def refuse(self, bad: np.ndarray, what: str, fix: str = "correct the cell") -> DataError:
         """The error for the first row with a bad word."""
         if self.said is None:
-            fix += f", or declare the column: types={{{self.column!r}: 'category'}}"
+            fix += (
+                f", or declare the column: types={{{self.column!r}: 'category'}}, "
+                f"--types {self.column}=category"
+            )
         at = np.flatnonzero(bad)[np.argmin(self.rows[bad])]
         return DataError(
             f"row {self.rows[at] + 1} of column {self.column!r} is "

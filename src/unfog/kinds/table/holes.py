@@ -66,6 +66,28 @@ def find_holes(codec: TableCodec, table: Table, unknown: str = "refuse") -> dict
     return found
 
 
+def unseen(codec: TableCodec, table: Table) -> list[str]:
+    """Sentences about levels that training did not have, one for each column that holds any.
+
+    Args:
+        table: as `TableCodec.check` gives it.
+    """
+    notes = []
+    for name, column in codec.columns.items():
+        if column.levels is None or not column.role.coded:
+            continue
+        cells = table.columns[name]
+        strange = cells.present & ~column.levels.known(cells)
+        if strange.any():
+            words = sorted({str(value) for value in cells.values[strange].tolist()})
+            some = ", ".join(map(repr, words[:3])) + (", …" if len(words) > 3 else "")
+            notes.append(
+                f"{int(strange.sum())} cells of column {name!r} hold levels that training did not "
+                f"have: {some}"
+            )
+    return notes
+
+
 def encode_holes(codec: TableCodec, table: Table, holes: Mapping[str, np.ndarray]) -> Holes:
     """The state of rows with these holes; known cells are encoded as in training.
 

@@ -11,6 +11,9 @@ from torch import Tensor
 from unfog.kinds.table.cells import Cells, Table
 from unfog.kinds.table.codec import TableCodec
 from unfog.kinds.table.columns import Column
+from unfog.kinds.table.derived import broken, lost
+
+BROKEN = 4.0  # how far a row that breaks a function lies from those that don't, in that column
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,8 @@ class Points:
 
     A number has two coordinates: its value in deviations from the mean, and its normal score,
     which goes on linearly beyond open ends. Numbers that are learnt as levels have the value only,
-    other levels one coordinate each. All are scaled so that two random training rows are 2 apart
+    other levels one coordinate each; a column that is computed from others has one that says
+    whether it is otherwise. All are scaled so that two random training rows are 2 apart
     in squared distance in every column.
 
     Attributes:
@@ -46,7 +50,9 @@ class Points:
         table, scales = codec.check(table), {}
         for name, column in codec.columns.items():
             known = table.columns[name].known()
-            if column.number is not None or _ordered(column):
+            if name in codec.functions:
+                scales[name] = (0.0, 1.0)
+            elif column.number is not None or _ordered(column):
                 numbers = known.astype(np.float64)
                 scales[name] = (float(numbers.mean()), float(numbers.std()) or 1.0)
             elif column.levels is not None:
@@ -59,7 +65,9 @@ class Points:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The columns compared: no free text; of identifiers with holes, whether there is one."""
+        """The columns compared: no free text; of identifiers with holes, whether there is one; of
+        columns that are computed, whether they are as computed.
+        """
         return tuple(self.scales)
 
     def owners(self) -> tuple[Tensor, dict[str, Tensor]]:
@@ -78,12 +86,18 @@ class Points:
         table, codec = self.codec.check(table), self.codec
         state: dict[str, list[np.ndarray]] = {field: [] for field in codec.fields}
         points, odd, beyond = [], [], []
+        own: np.ndarray
+        wrong = broken(codec.functions, table)
+        empty = lost(codec.functions, table)
         for name in self.names:
             column, cells = codec.columns[name], table.columns[name]
             # a constant has a level too, and another value is unheard of
             known = (column.levels or column).known(cells)
-            odd.append(~known)
-            if column.number is not None:
+            if name in wrong:
+                known = ~(wrong[name] | (empty.get(name, False) & np.bool_(not column.mark)))
+                parts = [(~cells.present).astype(np.int64)][: len(column.parts)]
+                own, away = BROKEN * ~known[:, None], np.zeros(len(cells))
+            elif column.number is not None:
                 scores, own, away = self._number(name, column, cells)
                 parts = [scores, (~cells.present).astype(np.int64)][: len(column.parts)]
             elif column.levels is None:
@@ -93,6 +107,7 @@ class Points:
                 codes, away = _levels(name, column, cells, known), np.zeros(len(cells))
                 parts = [codes][: len(column.parts)]
                 own = self._level(name, column, cells, codes, known)
+            odd.append(~known)
             for (field, _, _), values in zip(column.parts, parts):
                 state[field].append(values)
             points.append(own)

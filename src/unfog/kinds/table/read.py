@@ -27,6 +27,7 @@ from unfog.kinds.table.textparts import TextParts, decided
 from unfog.registry import unknown
 
 DELIMITED = re.compile(r"\.(csv|tsv|tab|txt)(\.gz)?$", re.IGNORECASE)
+FUNCTIONS = ("compute", "learn")
 NAMED = 8  # columns that a note names before it counts the rest
 
 
@@ -44,6 +45,8 @@ def read(
     limit: int | None = None,
     least: int = 2,
     sample: bool = False,
+    functions: str = "compute",
+    constraints: Sequence[str] | None = None,
 ) -> Items:
     """Read a table: `Items.data` is a `Table` of typed cells, missing ones marked.
 
@@ -63,6 +66,8 @@ def read(
         limit: rows to keep, from the first.     least: rows that there must be.
         sample: of a file (or folder) of Parquet with more than 250 000 rows, read 100 000 at random
             into memory; `Items.rest` reads all in pieces.
+        functions: what a model does with columns that others determine: "compute" or "learn".
+        constraints: what a model's rows have to obey, such as "a <= b".
     Raises: DataError for fewer rows than `least`, faults of the file (with line), infinite numbers
         and mixed types (with row and column); UnknownName for columns that aren't there.
     """
@@ -74,7 +79,12 @@ def read(
     for option, value in (("delimiter", delimiter), ("encoding", encoding), ("missing", missing)):
         if value is not None and not delimited:
             raise ArgumentError(f"{option}={value!r} is for delimited text only; leave it out")
-    origin: dict[str, Any] = {}
+    if functions not in FUNCTIONS:
+        raise ArgumentError(
+            f"functions is {' or '.join(FUNCTIONS)}: what to do with columns that others "
+            f"determine; got {functions!r}"
+        )
+    origin: dict[str, Any] = {"functions": functions, "constraints": _listed_texts(constraints)}
     rest: Streamed | None = None
     if path is not None and parted and (path.is_dir() or (sample and path.is_file())):
         columns, notes, rest = _parted(path, types or {}, limit, sample, progress)
@@ -281,6 +291,10 @@ def _merged(columns: Mapping[str, Column]) -> list[str]:
         for remark in column.remarks:
             said.setdefault(remark, []).append(name)
     return [f"{remark}: {_listed(names)}" for remark, names in said.items()]
+
+
+def _listed_texts(constraints: Sequence[str] | str | None) -> list[str]:
+    return [constraints] if isinstance(constraints, str) else list(constraints or [])
 
 
 def _listed(names: Sequence[str]) -> str:

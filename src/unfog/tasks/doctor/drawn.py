@@ -56,6 +56,7 @@ def _states(model: Trained, items: Items, scale: float) -> Tensor:
         eta=0.0,
         corrector="none",
         seed=11,
+        obeying=False,
         show=False,
     )
     return numbers(samples.state).double()

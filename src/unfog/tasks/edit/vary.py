@@ -12,7 +12,8 @@ from unfog.tasks.edit.conditions import conditions
 from unfog.tasks.edit.edited import Edited, named
 from unfog.tasks.edit.fitted import fitted
 from unfog.tasks.edit.sources import Source
-from unfog.tasks.generate import Begin, generate
+from unfog.tasks.generate import generate
+from unfog.tasks.held import Begin
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained

@@ -86,7 +86,9 @@ def settings(config: Config) -> dict[str, Any]:
 def _reading(reading: dict[str, Any]) -> list[str]:
     words = []
     for name, value in reading.items():
-        if value is True:
+        if name == "constraints":
+            words += [word for text in value for word in ("--constrain", text)]
+        elif value is True:
             words += [f"--{name}"]
         elif isinstance(value, dict):
             words += [f"--{name}", ",".join(f"{k}={v}" for k, v in value.items())]
