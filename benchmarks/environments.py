@@ -98,12 +98,14 @@ class Home:
 
     def path(self, name: str) -> str:
         """What goes on PYTHONPATH for a contestant in that environment."""
-        parts = [str(ROOT)]
-        if name == OURS:
-            parts.append(str(ROOT / "src"))
-        elif ENVIRONMENTS[name].source is not None:
+        parts = [str(ROOT), str(ROOT / "src")]
+        if name != OURS and ENVIRONMENTS[name].source is not None:
             parts.append(str(self.cache / name / "source"))
         return os.pathsep.join(parts)
+
+    def ours(self) -> dict[str, str]:
+        """What a process of ours is started with."""
+        return {**os.environ, "PYTHONPATH": self.path(OURS)}
 
     def _lend(self, folder: pathlib.Path) -> None:
         if self.torch_from is None:

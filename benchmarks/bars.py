@@ -1,0 +1,71 @@
+"""The bars: every figure that was promised, what was measured for it, and whether it is won.
+
+A bar's `why` is printed where it is lost: what the reason is, as far as it is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from benchmarks.figures import Record
+from benchmarks.suites import quality, sampling, startup, tables, throughput
+
+Results = Mapping[str, list[Record]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One promise.
+
+    Args:
+        suite: whose records it is about.     text: what is promised, without the number.
+        figure: what was measured, from the suite's records; None where it was not.
+        wanted: the bar.     least: whether the figure must be at least that, or at most.
+    """
+
+    suite: str
+    text: str
+    figure: Callable[[list[Record]], float | None]
+    wanted: float
+    least: bool = False
+    why: str = ""
+
+    def verdict(self, results: Results) -> tuple[float | None, str]:
+        """What was measured, and "won", "**lost**" or "not measured"."""
+        records = results.get(self.suite) or []
+        value = self.figure(records) if records else None
+        if value is None:
+            return None, "not measured"
+        won = value >= self.wanted if self.least else value <= self.wanted
+        return value, "won" if won else "**lost**"
+
+
+BARS = (
+    Bar("tables", "Adult: train-on-synthetic over train-on-real", tables.adult("useful"), 0.97, True),
+    Bar("tables", "Adult: two-sample AUC", tables.adult("two_sample"), 0.60),
+    Bar("tables", "Adult: share nearer to training rows", tables.adult("nearer"), 0.52),
+    Bar("tables", "tables of seven with the best two-sample AUC and column distance, ForestDiffusion apart",
+        tables.both_best, 6, True),
+    Bar("tables", "of seven with the best two-sample AUC", tables.best("two_sample"), 6, True),
+    Bar("tables", "of seven with the best column distance", tables.best("columns"), 6, True),
+    Bar("tables", "rows per CPU-second on Adult", tables.adult("rows_per_cpu"), 5000, True,
+        why="one thread, the default steps of the default solver: the net's calls take nearly all of it"),
+    Bar("tables", "rows per CPU-second over TabDDPM's, median of the tables", tables.faster, 20, True,
+        why="TabDDPM's net of two layers is small beside ours, and only its 1000 steps are many"),
+    Bar("tables", "two-sample AUC after 25 CPU-seconds on 6 366 rows", tables.raced, 0.60),
+    Bar("throughput", "images/s over diffusers' fp32 loop at equal FLOPs per image",
+        throughput.over("diffusers", "float32"), 1.7, True),
+    Bar("throughput", "images/s over diffusers' bf16 loop at equal FLOPs per image",
+        throughput.over("diffusers", "bfloat16"), 1.4, True),
+    Bar("throughput", "share of the measured bf16 peak, our U-Net", throughput.share, 0.5, True),
+    Bar("quality", "Fashion-MNIST, Fréchet", quality.ours("frechet"), 20),
+    Bar("quality", "Fashion-MNIST, sliced Wasserstein", quality.ours("sliced"), 0.07),
+    Bar("quality", "Fréchet over the best peer's", quality.beside, 1 / 3),
+    Bar("quality", "Fashion-MNIST, Fréchet after 60 CPU-seconds", quality.early, 60),
+    Bar("quality", "dino: sliced Wasserstein after 4 CPU-seconds", quality.first("dino", 4), 0.035),
+    Bar("quality", "digits: pixel Fréchet distance after 10 CPU-seconds", quality.first("digits", 10), 0.65),
+    Bar("sampling", "calls to be within 10 % of the converged distance, default solver", sampling.calls, 8),
+    Bar("sampling", "µs per call beyond the net's, default solver, 64×1×32×32", sampling.overhead, 100),
+    Bar("startup", "CPU-seconds of `import unfog`", startup.imported, 0.3),
+)  # fmt: skip
