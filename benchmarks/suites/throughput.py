@@ -22,7 +22,6 @@ ABOUT = "training images per second at equal FLOPs"
 PRECISIONS = ("float32", "bfloat16")
 LOOPS = {
     "unfog U-Net": ("unfog_loop", "unfog", {"net.name": "unet", "space.name": "identity"}),
-    "unfog DiT": ("unfog_loop", "unfog", {"net.name": "dit", "space.name": "identity"}),
     "unfog default (MLP, PCA)": ("unfog_loop", "unfog", {}),
     "diffusers": ("diffusers_loop", "diffusers", None),
     "torchcfm": ("torchcfm_loop", "torchcfm", None),
