@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks SUITE`, one suite at a time, peers in environments of their own."""
+"""Benchmarks: `python -m benchmarks SUITE`; peers in environments of their own."""

@@ -32,14 +32,15 @@ def default(name: str, value: pathlib.Path) -> pathlib.Path:
 def parser(names: list[str]) -> argparse.ArgumentParser:
     """The options of all suites' runs, and those of the suite if it is one."""
     found = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    found.add_argument("suites", nargs="*", choices=[*SUITES, []], help="all where left out")
-    found.add_argument(
-        "--cache", type=pathlib.Path, default=default("BENCH_CACHE", ROOT / ".bench")
-    )
-    found.add_argument("--data", type=pathlib.Path,
-                       default=default("BENCH_DATA", ROOT.parent / "shared" / "data"))  # fmt: skip
-    found.add_argument("--judge", type=pathlib.Path,
-                       default=default("BENCH_JUDGE", ROOT.parent / "shared" / "judge" / "judge.py"))  # fmt: skip
+    found.add_argument("suites", nargs="*", help=f"of {', '.join(SUITES)}; all where left out")
+    shared = ROOT.parent / "shared"
+    places = {
+        "cache": ("BENCH_CACHE", ROOT / ".bench"),
+        "data": ("BENCH_DATA", shared / "data"),
+        "judge": ("BENCH_JUDGE", shared / "judge" / "judge.py"),
+    }
+    for name, (variable, value) in places.items():
+        found.add_argument(f"--{name}", type=pathlib.Path, default=default(variable, value))
     found.add_argument("--results", type=pathlib.Path, default=RESULTS)
     found.add_argument("--torch-from", type=pathlib.Path, metavar="FOLDER",
                        help="a site-packages folder that is lent to every environment")  # fmt: skip
@@ -55,6 +56,9 @@ def parser(names: list[str]) -> argparse.ArgumentParser:
 def main() -> None:
     names = [name for name in sys.argv[1:] if name in SUITES]
     asked = parser(names).parse_args()
+    unknown = [name for name in asked.suites if name not in SUITES]
+    if unknown:
+        raise SystemExit(f"no suite {unknown[0]!r}; there are {', '.join(SUITES)}")
     for name in THREADS:
         os.environ.setdefault(name, "1")
     home = Home(

@@ -61,7 +61,8 @@ ENVIRONMENTS: dict[str, Environment] = {
         ("einops", "tqdm", "numpy", "accelerate"), bare=("smalldiffusion==0.5.0",)
     ),
     "solvers": Environment(
-        ("diffusers==0.42.1", "torchdiffeq", "torchsde", "einops", "tqdm", "safetensors", "pydantic"),
+        ("diffusers==0.42.1", "torchdiffeq", "torchsde", "einops", "tqdm", "safetensors",
+         "pydantic"),
         bare=("k-diffusion==0.1.1.post1",),
     ),
 }  # fmt: skip

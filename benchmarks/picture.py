@@ -1,4 +1,4 @@
-"""One picture per suite: panels of dots, a line of the picture per case, a colour per contestant."""
+"""One picture per suite: panels of dots, a line per case, a colour per contestant."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ class Turn:
     Args:
         contestant: what tables call it.     module: the file in `benchmarks/contestants`.
         environment: a row of ENVIRONMENTS, or "unfog".
-        key: what makes it this turn (case, seed, budget …): a turn that is recorded is not repeated.
+        key: what makes it this turn (case, seed, budget …); recorded turns are not repeated.
         request: what the contestant is asked.     threads: how many it may use.
         limit: wall-clock seconds after which it is killed.
     """

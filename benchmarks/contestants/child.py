@@ -22,7 +22,7 @@ class Child:
     """A contestant's side of one turn.
 
     Attributes:
-        asked: the request.     figures: the answer so far; phases land in it as NAME_cpu, NAME_wall.
+        asked: the request.     figures: the answer so far, phases as NAME_cpu, NAME_wall.
     """
 
     def __init__(self) -> None:

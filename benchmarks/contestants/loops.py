@@ -20,8 +20,9 @@ Loss = Callable[[nn.Module, Tensor], Tensor]
 def without_torchvision() -> None:
     """A stand-in for torchvision, which some peers import for reading files and never use here."""
     module: Any = types.ModuleType("torchvision")
-    module.transforms = module.utils = types.ModuleType("torchvision.transforms")
-    sys.modules["torchvision"], sys.modules["torchvision.transforms"] = module, module.transforms
+    module.transforms = module.utils = part = types.ModuleType("torchvision.transforms")
+    part.__getattr__ = lambda name: lambda *args: None  # type: ignore[method-assign]
+    sys.modules["torchvision"], sys.modules["torchvision.transforms"] = module, part
 
 
 def peak(seconds: float = 2.0) -> float:

@@ -1,4 +1,4 @@
-"""torchcfm's MLP in the loop of its two-dimensional examples: width 64, Adam, Euler with 100 steps."""
+"""torchcfm's MLP in the loop of its examples in the plane: width 64, Adam, Euler of 100 steps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""unfog on points, no options but the data and the budget; its clock is the CPU time (unfog_table)."""
+"""unfog on points, no options but data and budget; its clock is the CPU time (unfog_table)."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Judges: one fixed per kind of data, the same for every contestant, with the floor of real data."""
+"""Judges: one per kind of data, the same for every contestant, with the floor of real data."""

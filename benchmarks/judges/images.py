@@ -17,7 +17,8 @@ def judge(path: pathlib.Path) -> Any:
     if not path.exists():
         raise SystemExit(f"no judge at {path}; say where with --judge FILE or BENCH_JUDGE")
     spec = importlib.util.spec_from_file_location("bench_judge", path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

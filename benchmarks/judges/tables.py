@@ -153,7 +153,7 @@ def nearer(table: Table, drawn: pd.DataFrame, train: pd.DataFrame, held: pd.Data
 
 
 def spread(table: Table, rows: pd.DataFrame) -> np.ndarray:
-    """(N, D): ranks of numbers among the training rows, indicators of halves; L1 is the distance."""
+    """(N, D): ranks of numbers among the training rows, halves for categories; for L1."""
     parts = []
     for name in table.train.columns:
         column = rows[name]

@@ -106,14 +106,19 @@ def told(records: list[Record]) -> str:
     if found:
         seeds = len(ordered(chosen(records, case="calls"), "seed"))
         first = chosen(records, case="calls")[0]
-        parts.append(f"One Fashion-MNIST run (--budget {first['key']['budget']}), its default solver "
-                     f"({first.get('solver')}) and grid ({first.get('grid')}), {seeds} seeds:\n")  # fmt: skip
+        budget, solver, grid = first["key"]["budget"], first.get("solver"), first.get("grid")
+        parts.append(
+            f"One Fashion-MNIST run (--budget {budget}), its default solver ({solver}) and grid "
+            f"({grid}), {seeds} seeds:\n"
+        )
         most = max(found)
         head = ["calls", *map(str, found)]
         parts.append(markdown(head, [[f"Fréchet over that of {most} calls",
                                       *(said(v) for v in found.values())]]))  # fmt: skip
-    parts.append("Errors at equal numbers of calls on an exact mixture: [](solvers.md); tuned solvers "
-                 "beside all others on one net: [](few_steps.md).\n")  # fmt: skip
+    parts.append(
+        "Errors at equal numbers of calls on an exact mixture: [](solvers.md); tuned solvers beside "
+        "all others on one net: [](few_steps.md).\n"
+    )
     return "\n".join(parts)
 
 

@@ -16,6 +16,7 @@ NAME = "startup"
 ABOUT = "CPU-seconds until something happens: imports, help, the first sample"
 IMPORTS = {
     "unfog": ("unfog", "unfog"),
+    "unfog and its fit": ("unfog", "unfog; unfog.fit"),
     "torch alone": ("unfog", "torch"),
     "diffusers": ("diffusers", "diffusers; diffusers.UNet2DModel"),
     "torchcfm": ("torchcfm", "torchcfm.conditional_flow_matching"),

@@ -73,9 +73,7 @@ REAL = "real rows (floor)"
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, default=300.0, help="CPU-seconds to learn in")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument(
-        "--rows", type=int, default=2000, help="most rows that are drawn and judged"
-    )
+    parser.add_argument("--rows", type=int, default=2000, help="most rows drawn and judged")
     parser.add_argument("--cases", nargs="+", default=list(SEVEN), choices=[*SOURCES])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS])
     parser.add_argument("--race", action=argparse.BooleanOptionalAction, default=True)
@@ -158,11 +156,8 @@ def dealt(case: str, seed: int, folder: pathlib.Path) -> judge.Table:
     rows = pd.read_csv(folder / source.file).drop(columns=list(source.numbering))
     rows = rows.sample(frac=1.0, random_state=seed).reset_index(drop=True)
     quarter = len(rows) // 4
-    categories = tuple(
-        name
-        for name in rows.columns
-        if name in source.codes or not pd.api.types.is_numeric_dtype(rows[name]) or rows[name].dtype == bool
-    )  # fmt: skip
+    numbers = rows.select_dtypes("number").columns
+    categories = tuple(c for c in rows.columns if c in source.codes or c not in numbers)
     return judge.Table(
         rows.iloc[quarter:].reset_index(drop=True),
         rows.iloc[:quarter].reset_index(drop=True),
@@ -243,6 +238,12 @@ def faster(records: list[Record]) -> float | None:
     return statistics.median(ratios) if ratios else None
 
 
+def slowest(records: list[Record]) -> float | None:
+    rates = [median(chosen(at(records), "unfog", case=case), "rows_per_cpu") for case in SEVEN]
+    known = [rate for rate in rates if rate is not None]
+    return min(known) if known else None
+
+
 def raced(records: list[Record]) -> float | None:
     return median(chosen(records, "unfog", case="fair", budget=25), "two_sample")
 
@@ -266,11 +267,11 @@ def told(records: list[Record]) -> str:
     parts = [
         f"{budget:g} CPU-seconds each (asked for in full: five seeds and 300), judged on at most "
         f"{records[0]['key']['rows']} rows. Seeds that were run: {runs or 'none'}. `unfog` stops by "
-        "itself where its samples begin to copy. SDV's networks train beyond or below their 300 epochs, "
-        "as long as the CPU-seconds last; TabDDPM is its authors' code with the defaults of their "
-        "scripts and as many updates as fit (its columns with missing numbers get a category that says "
-        "so, which its own policy has not); ForestDiffusion's copies and rows are shrunk to the "
-        "CPU-seconds, and below a least size it takes longer than asked. The SDV copula fits "
+        "itself where its samples begin to copy. SDV's networks train beyond or below their 300 "
+        "epochs, as long as the CPU-seconds last; TabDDPM is its authors' code with the defaults of "
+        "their scripts and as many updates as fit (its columns with missing numbers get a category "
+        "that says so, which its own policy has not); ForestDiffusion's copies and rows are shrunk to "
+        "the CPU-seconds, and below a least size it takes longer than asked. The SDV copula fits "
         "parametric marginals, the empirical one is the baseline that unfog ships.\n"
     ]
     names = [name for name in METHODS if chosen(mine, name)]
@@ -297,7 +298,8 @@ def race_told(records: list[Record]) -> str:
     if not rows:
         return ""
     head = ["contestant", "CPU-seconds asked", "used", "two-sample AUC", "columns", "useful"]
-    return f"**The race** (fair, {len(values(chosen(records, 'unfog', case='fair'), 'n'))} seeds)\n\n" + markdown(head, rows)  # fmt: skip
+    count = len(values(chosen(records, "unfog", case="fair"), "n"))
+    return f"**The race** (fair, seeds: {count})\n\n" + markdown(head, rows)
 
 
 def drawn(records: list[Record], path: pathlib.Path) -> bool:

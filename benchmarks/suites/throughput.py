@@ -70,10 +70,11 @@ def over(peer: str, precision: str) -> Callable[[list[Record]], float | None]:
 
 def shares(records: list[Record], name: str) -> list[float]:
     """Of the peak in the same process, one for each turn; in the better precision."""
+    mine = chosen(records, name, threads=1)
     by = [
-        [r["gflops"] / r["peak_gflops"] for r in chosen(records, name, case=p, threads=1) if "gflops" in r]
+        [r["gflops"] / r["peak_gflops"] for r in chosen(mine, case=p) if "gflops" in r]
         for p in PRECISIONS
-    ]  # fmt: skip
+    ]
     found = [numbers for numbers in by if numbers]
     return max(found, key=statistics.median) if found else []
 
