@@ -72,8 +72,9 @@ class Book:
         new.write_text(text + "\n", encoding="utf-8")
         new.replace(self.path)
 
-    def forget(self, unwanted: Callable[[Record], bool]) -> None:
-        self.records = [record for record in self.records if not unwanted(record)]
+    def forget(self, turn: Turn) -> None:
+        old = self.find(turn)
+        self.records = [record for record in self.records if record is not old]
 
 
 def take(turn: Turn, home: Home, look: Look | None = None) -> Record:
@@ -127,13 +128,23 @@ def last_words(path: pathlib.Path, code: int) -> str:
 
 
 def run(turns: Iterable[Turn], book: Book, home: Home, look: Look | None = None) -> None:
-    """All turns in the order given, which is the interleaving; recorded ones are passed over."""
+    """All turns in the order given, which is the interleaving; recorded ones are passed over.
+
+    Those that failed are tried again.
+    """
     for turn in turns:
-        if book.find(turn) is not None:
+        if done(turn, book):
             continue
+        book.forget(turn)
         record = take(turn, home, look)
         book.add(record)
         print(line(record), flush=True)
+
+
+def done(turn: Turn, book: Book) -> bool:
+    """Whether the turn is recorded and did not fail."""
+    known = book.find(turn)
+    return known is not None and "error" not in known
 
 
 def line(record: Record) -> str:

@@ -17,11 +17,18 @@ from benchmarks.contestants.child import Child, cpu
 Loss = Callable[[nn.Module, Tensor], Tensor]
 
 
+def absent(name: str) -> Any:
+    """What a stand-in has under any name but those that Python itself asks for."""
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return lambda *args: None
+
+
 def without_torchvision() -> None:
     """A stand-in for torchvision, which some peers import for reading files and never use here."""
     module: Any = types.ModuleType("torchvision")
     module.transforms = module.utils = part = types.ModuleType("torchvision.transforms")
-    part.__getattr__ = lambda name: lambda *args: None  # type: ignore[method-assign]
+    part.__getattr__ = absent  # type: ignore[method-assign]
     sys.modules["torchvision"], sys.modules["torchvision.transforms"] = module, part
 
 

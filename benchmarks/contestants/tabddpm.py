@@ -6,7 +6,7 @@ of a fork of other projects) is this file, after their `scripts/train.py`, `samp
 number to predict as one more number, AdamW with a step size that falls linearly to 0, samples of
 the last weights, numbers of at most 32 whole values rounded to these. The hyper-parameters are
 their defaults (`scripts/train.py`: 1000 times, cosine, batch 1024, step size 0.002, decay 1e-4;
-nets of two layers of 256 as in `exp/*/config.toml`), the number of updates what the CPU-seconds allow.
+nets of two layers of 256 as in `exp/*/config.toml`), as many updates as the CPU-seconds allow.
 
 It has no missing numbers. Here each column with such gets a category that says "missing", which is
 more than their own policy (the mean) does.

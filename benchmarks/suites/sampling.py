@@ -31,6 +31,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--inner", type=int, default=7, help="turns of solvers.py's own")
     parser.add_argument("--errors", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--quality", action=argparse.BooleanOptionalAction, default=True)
     parser.add_argument("--budget", default="120s", help="of the run that is sampled from")
     parser.add_argument("--count", type=int, default=2000)
 
@@ -43,6 +44,12 @@ def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
             book,
             home,
         )
+    if asked.quality:
+        by_calls(asked, home, book)
+
+
+def by_calls(asked: argparse.Namespace, home: Home, book: Book) -> None:
+    """The run is fitted once, and judged at several numbers of calls."""
     folder = home.cache / "runs" / f"fashion-{asked.budget}"
     data = asked.data / "images_fashion_mnist" / "train.npz"
     if not (folder / "config.json").exists():
@@ -108,8 +115,8 @@ def told(records: list[Record]) -> str:
         first = chosen(records, case="calls")[0]
         budget, solver, grid = first["key"]["budget"], first.get("solver"), first.get("grid")
         parts.append(
-            f"One Fashion-MNIST run (--budget {budget}), its default solver ({solver}) and grid "
-            f"({grid}), {seeds} seeds:\n"
+            f"A Fashion-MNIST run (--budget {budget}), its default solver ({solver}) "
+            f"and grid ({grid}), {seeds} seeds:\n"
         )
         most = max(found)
         head = ["calls", *map(str, found)]

@@ -21,7 +21,7 @@ from benchmarks.environments import Home
 from benchmarks.figures import chosen, markdown, median, said, values
 from benchmarks.judges import tables as judge
 from benchmarks.picture import Panel, dots
-from benchmarks.turns import Book, Record, Turn, rotated, run
+from benchmarks.turns import Book, Record, Turn, done, rotated, run
 
 NAME = "tables"
 ABOUT = "rows of mixed columns: quality at equal CPU time, rows per CPU-second, the race to 0.60"
@@ -66,14 +66,14 @@ METHODS = {  # name -> module, environment, request
 }
 RACE = (("unfog", 25), ("TabDDPM", 25), ("TabDDPM", 117))
 BULK = 5_000
-"""Rows that are drawn for the rate alone, by those that draw quickly; others' rate is that of `rows`."""
+"""Rows drawn for the rate alone by those that are quick; the others' rate is that of `rows`."""
 REAL = "real rows (floor)"
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", type=float, default=300.0, help="CPU-seconds to learn in")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--rows", type=int, default=2000, help="most rows drawn and judged")
+    parser.add_argument("--rows", type=int, default=2000, help="most that are judged")
     parser.add_argument("--cases", nargs="+", default=list(SEVEN), choices=[*SOURCES])
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=[*METHODS])
     parser.add_argument("--race", action=argparse.BooleanOptionalAction, default=True)
@@ -130,7 +130,7 @@ def compete(
     rows: int,
 ) -> None:
     """All contestants on one deal of one table, and what real rows score."""
-    if all(book.find(turn) is not None for turn in turns):
+    if all(done(turn, book) for turn in turns):
         return
     table = dealt(case, seed, source)
     train = kept / f"{case}-{seed}.csv"
@@ -258,21 +258,25 @@ FIGURES = {
 }
 
 
+HOW = """`unfog` stops by itself where its samples begin to copy. SDV's networks train beyond or
+below their 300 epochs, as long as the CPU-seconds last; TabDDPM is its authors' code with the
+defaults of their scripts and as many updates as fit (its columns with missing numbers get a
+category that says so, which its own policy has not); ForestDiffusion's copies and rows are shrunk
+to the CPU-seconds, and below a least size it takes longer than asked. The SDV copula fits
+parametric marginals, the empirical one is the baseline that unfog ships.
+"""
+
+
 def told(records: list[Record]) -> str:
     """A markdown table for each figure, and the race."""
     mine = at(records)
     seeds = {case: len({r["key"]["seed"] for r in chosen(mine, case=case)}) for case in SEVEN}
     budget = mine[0]["key"]["budget"] if mine else 0
     runs = ", ".join(f"{case} {count}" for case, count in seeds.items() if count)
+    most = records[0]["key"]["rows"]
     parts = [
         f"{budget:g} CPU-seconds each (asked for in full: five seeds and 300), judged on at most "
-        f"{records[0]['key']['rows']} rows. Seeds that were run: {runs or 'none'}. `unfog` stops by "
-        "itself where its samples begin to copy. SDV's networks train beyond or below their 300 "
-        "epochs, as long as the CPU-seconds last; TabDDPM is its authors' code with the defaults of "
-        "their scripts and as many updates as fit (its columns with missing numbers get a category "
-        "that says so, which its own policy has not); ForestDiffusion's copies and rows are shrunk to "
-        "the CPU-seconds, and below a least size it takes longer than asked. The SDV copula fits "
-        "parametric marginals, the empirical one is the baseline that unfog ships.\n"
+        f"{most} rows. Seeds that were run: {runs or 'none'}. " + HOW
     ]
     names = [name for name in METHODS if chosen(mine, name)]
     for figure, title in FIGURES.items():

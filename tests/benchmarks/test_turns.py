@@ -57,19 +57,20 @@ def test_a_contestant_that_takes_too_long_is_killed(tmp_path):
     assert measured["wall"] < 5
 
 
-def test_recorded_turns_are_not_repeated_and_survive_the_process(tmp_path, monkeypatch):
+def test_recorded_turns_are_not_repeated_but_those_that_failed(tmp_path, monkeypatch):
     taken = []
 
     def record(turn, home, look=None):
         taken.append((turn.contestant, turn.key["seed"]))
-        return {"contestant": turn.contestant, "key": turn.key, "cpu": 1.0}
+        failed = {"error": "exit 1"} if len(taken) == 2 else {}
+        return {"contestant": turn.contestant, "key": turn.key, "cpu": 1.0, **failed}
 
     monkeypatch.setattr(turns, "take", record)
     path = tmp_path / "kept" / "suite.json"
     plan = [Turn(name, "m", OURS, {"seed": seed}) for seed in (0, 1) for name in "ab"]
     run(plan[:3], Book(path), Home(tmp_path))
     run(plan, Book(path), Home(tmp_path))
-    assert taken == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+    assert taken == [("a", 0), ("b", 0), ("a", 1), ("b", 0), ("b", 1)]  # b failed once
     assert len(json.loads(path.read_text())["records"]) == 4
 
 
