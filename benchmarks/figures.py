@@ -32,10 +32,11 @@ def said(numbers: list[float], digits: int = 3) -> str:
     """The median, with the least and the largest where there are several."""
     if not numbers:
         return "–"
-    middle = f"{statistics.median(numbers):.{digits}g}"
-    if len(numbers) == 1:
-        return middle
-    return f"{middle} ({min(numbers):.{digits}g} to {max(numbers):.{digits}g})"
+    middle, low, high = (
+        f"{value:.0f}" if abs(value) >= 1000 else f"{value:.{digits}g}"
+        for value in (statistics.median(numbers), min(numbers), max(numbers))
+    )
+    return middle if len(numbers) == 1 else f"{middle} ({low} to {high})"
 
 
 def ordered(records: Iterable[Record], name: str) -> list[Any]:

@@ -51,7 +51,7 @@ def dots(panels: list[Panel], path: pathlib.Path, title: str, across: int = 2) -
                 axis.plot([min(numbers), max(numbers)], [at, at], color=looks[name]["color"], lw=1)
                 axis.plot([statistics.median(numbers)], [at], ls="", label=name, **looks[name])
         axis.set_yticks(range(len(panel.cells)), list(panel.cells))
-        axis.invert_yaxis()
+        axis.set_ylim(len(panel.cells) - 0.5, -0.5)
         axis.set_title(panel.title, fontsize=10)
         axis.grid(alpha=0.3)
         if panel.log:

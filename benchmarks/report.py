@@ -62,14 +62,19 @@ def bars(results: Results) -> str:
     rows, reasons = [], []
     for bar in BARS:
         value, verdict = bar.verdict(results)
-        wanted = f"{'≥' if bar.least else '≤'} {bar.wanted:.3g}"
-        rows.append(
-            [bar.suite, bar.text, wanted, "–" if value is None else f"{value:.3g}", verdict]
-        )
+        wanted = f"{'≥' if bar.least else '≤'} {bar.wanted:.4g}"
+        rows.append([bar.suite, bar.text, wanted, plain(value), verdict])
         if verdict == "**lost**" and bar.why:
             reasons.append(f"* {bar.text}: {bar.why}.")
     table = markdown(["suite", "bar", "wanted", "measured", ""], rows)
     return table + ("\nWhy bars are lost:\n\n" + "\n".join(reasons) + "\n" if reasons else "")
+
+
+def plain(value: float | None) -> str:
+    """Three digits, and no exponents."""
+    if value is None:
+        return "–"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def failures(records: list[Record]) -> str:

@@ -106,8 +106,9 @@ def told(records: list[Record]) -> str:
     turns = len(chosen(records, case="solvers"))
     rows = [[name, said(values)] for name, values in overheads(records).items()]
     if rows:
-        parts.append(f"Overhead, {turns} turns; states 64×1×32×32, 20 steps, one thread; a heavy "
-                     "load of the machine shows in all rows alike:\n")  # fmt: skip
+        parts.append(
+            f"Overhead, turns: {turns}; states 64×1×32×32, 20 steps, CPU time of one thread:\n"
+        )
         parts.append(markdown(["solver", "µs per call"], rows))
     found = ratios(records)
     if found:
@@ -123,8 +124,8 @@ def told(records: list[Record]) -> str:
         parts.append(markdown(head, [[f"Fréchet over that of {most} calls",
                                       *(said(v) for v in found.values())]]))  # fmt: skip
     parts.append(
-        "Errors at equal numbers of calls on an exact mixture: [](solvers.md); tuned solvers beside "
-        "all others on one net: [](few_steps.md).\n"
+        "Errors at equal numbers of calls on an exact mixture: [](solvers.md); tuned solvers "
+        "beside all others on one net: [](few_steps.md).\n"
     )
     return "\n".join(parts)
 

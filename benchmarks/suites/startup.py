@@ -78,7 +78,7 @@ def told(records: list[Record]) -> str:
         )
         for numbers, walls in zip(row.values(), other.values())
     ]
-    return f"{count} turns.\n\n" + markdown(["what", "CPU-seconds", "wall-clock seconds"], rows)
+    return f"Turns: {count}.\n\n" + markdown(["what", "CPU-seconds", "wall-clock seconds"], rows)
 
 
 def drawn(records: list[Record], path: pathlib.Path) -> bool:

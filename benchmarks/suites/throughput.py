@@ -97,7 +97,7 @@ def told(records: list[Record]) -> str:
             ])  # fmt: skip
     head = ["contestant", "threads", "M parameters", "GFLOP/image", "images per CPU-s fp32", "bf16",
             "share of the bf16 peak"]  # fmt: skip
-    return f"{len(ordered(records, 'turn'))} turns.\n\n" + markdown(head, rows)
+    return f"Turns: {len(ordered(records, 'turn'))}.\n\n" + markdown(head, rows)
 
 
 def drawn(records: list[Record], path: pathlib.Path) -> bool:
