@@ -43,8 +43,8 @@ class Bar:
 
 SIZE = "images/s times FLOPs per image, our U-Net over diffusers'"
 DEAR = (
-    "50 steps by default for tables, in float32; on insurance four fifths of the time are the net's "
-    "calls, half of it matrix products; 8 to 10 steps and bfloat16 are the way there"
+    "50 steps by default for tables, in float32; on insurance four fifths of the time are the net's"
+    " calls, half of it matrix products; 8 to 10 steps and bfloat16 are the way there"
 )
 BARS = (
     Bar("tables", "Adult: train on synthetic over on real", tables.adult("useful"), 0.97, True),

@@ -35,6 +35,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budgets", type=float, nargs="*", default=[60, 600])
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--count", type=int, default=5000)
+    parser.add_argument("--most", type=float, default=60, help="CPU-seconds on small sets")
     parser.add_argument("--dino", metavar="FILE", help="x,y of the 142 points, with a header")
     parser.add_argument("--small", action=argparse.BooleanOptionalAction, default=True)
 
@@ -42,7 +43,7 @@ def options(parser: argparse.ArgumentParser) -> None:
 def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
     for turn in range(asked.turns):
         if asked.small:
-            first_minute(turn, asked.dino, home, book)
+            first_minute(turn, asked, home, book)
         for budget in asked.budgets:
             fashion(turn, budget, asked, home, book)
 
@@ -70,11 +71,11 @@ def judged(judge: pathlib.Path, turn: Turn, folder: pathlib.Path, record: Record
         return images.scored(judge, file["images"])
 
 
-def first_minute(turn: int, dino: str | None, home: Home, book: Book) -> None:
+def first_minute(turn: int, asked: argparse.Namespace, home: Home, book: Book) -> None:
     folder = home.cache / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     for case, budgets in SECONDS.items():
-        known = points.data(case, dino)
+        known = points.data(case, asked.dino)
         if known is None:
             continue
         train, held = known
@@ -83,7 +84,7 @@ def first_minute(turn: int, dino: str | None, home: Home, book: Book) -> None:
         floor = Turn(REAL, "", "unfog", {"case": case})
         if book.find(floor) is None:
             book.add({"contestant": REAL, "key": floor.key, **points.floor(case, train, held)})
-        for budget in budgets:
+        for budget in (b for b in budgets if b <= asked.most):
             key = {"case": case, "budget": float(budget), "seed": turn}
             request = {"source": str(source), "count": 2000 if case == "dino" else len(held)}
             turns = [Turn(name, *where, key, request) for name, where in SMALL.items()]
