@@ -44,10 +44,11 @@ def dots(panels: list[Panel], path: pathlib.Path, title: str, across: int = 2) -
     looks = {name: style(name, place) for place, name in enumerate(names)}
     for axis, panel in zip(grid.flat, panels, strict=False):
         for y, (_, row) in enumerate(panel.cells.items()):
-            for k, (name, numbers) in enumerate(row.items()):
+            there = [name for name in names if any(name in cells for cells in panel.cells.values())]
+            for name, numbers in row.items():
                 if not numbers:
                     continue
-                at = y + 0.5 * ((k + 0.5) / len(row) - 0.5)
+                at = y + 0.7 * ((there.index(name) + 0.5) / len(there) - 0.5)
                 axis.plot([min(numbers), max(numbers)], [at, at], color=looks[name]["color"], lw=1)
                 axis.plot([statistics.median(numbers)], [at], ls="", label=name, **looks[name])
         axis.set_yticks(range(len(panel.cells)), list(panel.cells))
