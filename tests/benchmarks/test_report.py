@@ -89,3 +89,32 @@ def test_distances_of_points_have_their_closed_forms():
     assert points.frechet(a, b) == pytest.approx(9 + 2, rel=0.05)
     assert points.sliced(a, b) == pytest.approx(np.sqrt(9 / 2 + 1), rel=0.05)
     assert points.sliced(a, a) == 0
+
+
+def test_the_parts_of_scale_are_each_run_once_and_told(tmp_path, monkeypatch):
+    import argparse
+    import importlib.util
+    import sys
+    import types
+
+    from benchmarks.environments import Home
+    from benchmarks.suites import scale
+    from benchmarks.turns import Book
+
+    asked = []
+
+    def main(argv):
+        asked.append(argv[0])
+        return [{"rows": 1000, "peak": 12.345678}, {"rows": 2000, "late": True}]
+
+    monkeypatch.setitem(sys.modules, "benchmarks.scale", types.SimpleNamespace(main=main))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
+    monkeypatch.setenv("PYTHONPATH", "")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    wanted = argparse.Namespace(parts=["rows", "memory"], counts="", data=tmp_path)
+    for _ in range(2):
+        scale.play(wanted, Home(tmp_path), Book(tmp_path / "scale.json"))
+    assert asked == ["rows", "memory"]
+    page = scale.told(Book(tmp_path / "scale.json").records)
+    assert "| rows | peak | late |" in page
+    assert "| 1000 | 12.35 | – |" in page
