@@ -1,6 +1,7 @@
 """Turns: CPU-seconds are counted, failures are records, recorded turns are not repeated."""
 
 import json
+import os
 import pathlib
 import sys
 import types
@@ -26,11 +27,12 @@ child.answer("numpy", threads=child.asked["threads"])
 
 
 @pytest.fixture
-def busy(monkeypatch):
-    """A contestant that works and rests as asked, as `benchmarks.contestants.busy`."""
-    path = pathlib.Path(turns.__file__).parent / "contestants" / "busy_for_tests.py"
+def busy():
+    """A contestant that works and rests as asked, in `benchmarks.contestants`."""
+    name = f"busy_for_tests_{os.getpid()}"
+    path = pathlib.Path(turns.__file__).parent / "contestants" / f"{name}.py"
     path.write_text(WORK, encoding="utf-8")
-    yield "busy_for_tests"
+    yield name
     path.unlink()
 
 
