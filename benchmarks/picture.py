@@ -16,7 +16,7 @@ class Panel:
 
     Args:
         title: with the unit and which way is better.     cells: case -> contestant -> values.
-        goal: a line to be on the right side of.     log: a logarithmic axis.
+        goal: a line to be on the right side of.     log: a logarithmic axis, where the values span a factor of 20.
     """
 
     title: str
@@ -55,7 +55,8 @@ def dots(panels: list[Panel], path: pathlib.Path, title: str, across: int = 2) -
         axis.set_ylim(len(panel.cells) - 0.5, -0.5)
         axis.set_title(panel.title, fontsize=10)
         axis.grid(alpha=0.3)
-        if panel.log:
+        numbers = [v for row in panel.cells.values() for some in row.values() for v in some]
+        if panel.log and max(numbers) > 20 * max(min(numbers), 1e-12):  # else labels collide
             axis.set_xscale("log")
         if panel.goal is not None:
             axis.axvline(panel.goal, color="black", lw=1, ls="--")
