@@ -16,7 +16,8 @@ class Panel:
 
     Args:
         title: with the unit and which way is better.     cells: case -> contestant -> values.
-        goal: a line to be on the right side of.     log: a logarithmic axis, where the values span a factor of 20.
+        goal: a line to be on the right side of.
+        log: a logarithmic axis, where the values span a factor of 20.
     """
 
     title: str
