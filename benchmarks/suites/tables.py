@@ -263,7 +263,8 @@ HOW = """`unfog` stops by itself where its samples begin to copy. SDV's networks
 below their 300 epochs, as long as the CPU-seconds last; TabDDPM is its authors' code with the
 defaults of their scripts and as many updates as fit (its columns with missing numbers get a
 category that says so, which its own policy has not; where many values are equal, as in shoppers,
-its quantile scores lie at the ends, and after so few updates its numbers run there); ForestDiffusion's copies and rows are shrunk
+its quantile scores lie at the ends, and after so few updates its numbers run there);
+ForestDiffusion's copies and rows are shrunk
 to the CPU-seconds, and below a least size it takes longer than asked. The SDV copula fits
 parametric marginals, the empirical one is the baseline that unfog ships.
 """
