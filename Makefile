@@ -6,7 +6,7 @@ MARK := $(VENV)/.installed
 # torch comes first and alone: from the package index, plain "torch" drags in gigabytes of CUDA on Linux
 TORCH := $(shell grep '^torch==' constraints.txt)
 
-.PHONY: install demo test check docs format clean
+.PHONY: install demo test check docs bench format clean
 
 install: $(MARK)
 
@@ -31,6 +31,10 @@ check: install
 
 docs: install
 	$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
+
+# peers are installed on first use, each in its own environment; SUITE=tables runs one suite, ARGS its options
+bench: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(SUITE) $(ARGS)
 
 format: install
 	$(BIN)/ruff format src tests examples benchmarks docs

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks SUITE`; peers in environments of their own."""

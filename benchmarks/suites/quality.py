@@ -1,0 +1,160 @@
+"""Quality per compute: Fashion-MNIST at 32 x 32 by the fixed judge, and the first minute.
+
+Everybody learns from the same bytes for the same CPU-seconds and draws with its own sampler; peers
+are torchcfm's MNIST recipe (Euler, 50 steps) and diffusers' UNet2DModel (DPM-Solver++, 20 steps).
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import pathlib
+from collections.abc import Callable
+
+import numpy as np
+
+from benchmarks.environments import Home
+from benchmarks.figures import chosen, contestants, markdown, median, ordered, said, values
+from benchmarks.judges import images, points
+from benchmarks.picture import Panel, dots
+from benchmarks.turns import Book, Record, Turn, rotated, run
+
+NAME = "quality"
+ABOUT = "what a budget buys: Fashion-MNIST by a fixed judge; dino, digits, moons"
+FASHION = {
+    "unfog": ("unfog_images", "unfog"),
+    "torchcfm": ("torchcfm_images", "torchcfm"),
+    "diffusers": ("diffusers_images", "diffusers"),
+}
+SMALL = {"unfog": ("unfog_points", "unfog"), "torchcfm MLP": ("torchcfm_points", "torchcfm")}
+SECONDS = {"dino": (4, 20), "moons": (5, 30), "digits": (10, 60)}
+REAL = "real data (floor)"
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--budgets", type=float, nargs="*", default=[60, 600])
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--count", type=int, default=5000)
+    parser.add_argument("--most", type=float, default=60, help="CPU-seconds on small sets")
+    parser.add_argument("--dino", metavar="FILE", help="x,y of the 142 points, with a header")
+    parser.add_argument("--small", action=argparse.BooleanOptionalAction, default=True)
+
+
+def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
+    for turn in range(asked.turns):
+        if asked.small:
+            first_minute(turn, asked, home, book)
+        for budget in asked.budgets:
+            fashion(turn, budget, asked, home, book)
+
+
+def fashion(turn: int, budget: float, asked: argparse.Namespace, home: Home, book: Book) -> None:
+    source = home.cache / "runs" / "fashion-32.npz"
+    with np.load(asked.data / "images_fashion_mnist" / "train.npz") as file:
+        train = file[next(k for k in file.files if file[k].ndim >= 3)]
+    if not source.exists():
+        source.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(source, images=np.pad(train, ((0, 0), (2, 2), (2, 2))))
+    floor = Turn(REAL, "", "unfog", {"case": "fashion", "count": asked.count})
+    if book.find(floor) is None:
+        book.add({"contestant": REAL, "key": floor.key,
+                  **images.floor(asked.judge, train, asked.count)})  # fmt: skip
+    request = {"source": str(source), "count": asked.count}
+    key = {"case": "fashion", "budget": budget, "seed": turn}
+    turns = [Turn(name, *where, dict(key), dict(request), limit=20 * budget + 3600)
+             for name, where in FASHION.items()]  # fmt: skip
+    run(rotated(turns, turn), book, home, functools.partial(judged, asked.judge))
+
+
+def judged(judge: pathlib.Path, turn: Turn, folder: pathlib.Path, record: Record) -> Record:
+    with np.load(folder / "drawn.npz") as file:
+        return images.scored(judge, file["images"])
+
+
+def first_minute(turn: int, asked: argparse.Namespace, home: Home, book: Book) -> None:
+    folder = home.cache / "runs"
+    folder.mkdir(parents=True, exist_ok=True)
+    for case, budgets in SECONDS.items():
+        known = points.data(case, asked.dino)
+        if known is None:
+            continue
+        train, held = known
+        source = folder / f"{case}.npy"
+        np.save(source, train)
+        floor = Turn(REAL, "", "unfog", {"case": case})
+        if book.find(floor) is None:
+            book.add({"contestant": REAL, "key": floor.key, **points.floor(case, train, held)})
+        for budget in (b for b in budgets if b <= asked.most):
+            key = {"case": case, "budget": float(budget), "seed": turn}
+            request = {"source": str(source), "count": 2000 if case == "dino" else len(held)}
+            turns = [Turn(name, *where, key, request) for name, where in SMALL.items()]
+            look = functools.partial(apart, case, held)
+            run(rotated(turns, turn), book, home, look)
+
+
+def apart(case: str, held: np.ndarray, turn: Turn, folder: pathlib.Path, record: Record) -> Record:
+    return points.scored(case, np.load(folder / "drawn.npy"), held)
+
+
+def ours(figure: str) -> Callable[[list[Record]], float | None]:
+    return lambda records: median(chosen(records, "unfog", case="fashion", budget=600), figure)
+
+
+def early(records: list[Record]) -> float | None:
+    return median(chosen(records, "unfog", case="fashion", budget=60), "frechet")
+
+
+def beside(records: list[Record]) -> float | None:
+    mine = ours("frechet")(records)
+    peers = [
+        value
+        for name in FASHION
+        if name != "unfog"
+        and (value := median(chosen(records, name, case="fashion", budget=600), "frechet"))
+    ]
+    return mine / min(peers) if mine is not None and peers else None
+
+
+def first(case: str, budget: float) -> Callable[[list[Record]], float | None]:
+    return lambda records: median(chosen(records, "unfog", case=case, budget=budget), "distance")
+
+
+def told(records: list[Record]) -> str:
+    parts = []
+    for case in ordered(records, "case"):
+        here = chosen(records, case=case)
+        rows = []
+        for budget in sorted(ordered(here, "budget")):
+            for name in contestants(here):
+                found = chosen(here, name, budget=budget)
+                if found:
+                    shown = [said(values(found, f)) for f in shows(case)]
+                    rows.append([name, f"{budget:g}", said(values(found, "fit_cpu")), *shown,
+                                 str(len(found))])  # fmt: skip
+        floor = chosen(here, REAL)
+        if floor:
+            rows.append([REAL, "", "", *(said(values(floor, f)) for f in shows(case)), ""])
+        head = ["contestant", "CPU-seconds asked", "used", *shows(case).values(), "runs"]
+        parts.append(f"**{case}**\n\n" + markdown(head, rows))
+    return "\n".join(parts)
+
+
+def shows(case: str) -> dict[str, str]:
+    if case == "fashion":
+        return {"frechet": "Fréchet", "sliced": "sliced Wasserstein"}
+    return {"distance": points.WORDS[case]}
+
+
+def drawn(records: list[Record], path: pathlib.Path) -> bool:
+    panels = []
+    for case in ordered(records, "case"):
+        here = chosen(records, case=case)
+        for figure, words in shows(case).items():
+            cells = {}
+            for budget in sorted(ordered(here, "budget")):
+                row = {n: values(chosen(here, n, budget=budget), figure) for n in contestants(here)}
+                row[REAL] = values(chosen(here, REAL), figure)
+                cells[f"{budget:g} CPU-s"] = {n: v for n, v in row.items() if v}
+            panels.append(Panel(f"{case}: {words} (less is better)", cells, log=True))
+    dots(panels, path, "Quality per compute")
+    return bool(panels)
