@@ -74,7 +74,7 @@ def good(vectors, tmp_path_factory):
         (["fit", "SOURCE", "-o", "OUT", "--set", "schedule=cosin"], ["did you mean 'cosine'"]),
         (["fit", "SOURCE", "-o", "OUT", "--set", "times=unifrom"], ["did you mean 'uniform'"]),
         (["fit", "SOURCE", "-o", "OUT", "--set", "path=liner"], ["did you mean 'linear'"]),
-        (["fit", "SOURCE", "-o", "OUT", "--set", "solver.speed=3"], ["'speed'", "multistep"]),
+        (["fit", "SOURCE", "-o", "OUT", "--set", "solver.speed=3"], ["'speed'", "unipc"]),
         (["fit", "SOURCE", "-o", "OUT", "--set", "nonsense"], ["key=value"]),
         (["fit", "SOURCE", "-o", "OUT", "--steps", "0"], ["steps", "got 0"]),
         (["fit", "SOURCE", "-o", "OUT", "--batch", "0"], ["train.batch", "got 0"]),

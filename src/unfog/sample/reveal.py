@@ -145,16 +145,24 @@ class OrderedProduct(Product):
         return {name: moved[name] for name in self.fields}
 
 
-def revealing(path: Any, reveal: Reveal) -> Any:
+def revealing(path: Any, reveal: Reveal | None) -> Any:
     """The path for the loop, with reveals decided by `reveal`; `path` itself for `ancestral`.
+
+    Entries revealed in one step don't see each other. Where each is revealed on its own, many meet
+    in a step by chance; counted, as few as can be. So None, the default, is `random` where there is
+    something masked.
 
     Raises: ArgumentError if no field of the path is masked.
     """
+    members = path.fields.values() if isinstance(path, Product) else (path,)
+    masked = any(isinstance(member, Masking) for member in members)
+    if reveal is None:
+        reveal = Random() if masked else Ancestral()
     if isinstance(reveal, Ancestral):
         return path
     if isinstance(path, Masking):
         return OrderedMasking(path.sizes, path.schedule, reveal)
-    if isinstance(path, Product) and any(isinstance(p, Masking) for p in path.fields.values()):
+    if isinstance(path, Product) and masked:
         return OrderedProduct(path.fields, reveal)
     raise ArgumentError(
         f"a reveal order is for masked categories, and this state has none ({path!r}); leave it out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Sampling:
     steps: int
     eta: float
     corrector: Any
-    reveal: Any = field(default_factory=Ancestral)
+    reveal: Any = None
     tol: float | None = None
 
     @property
@@ -193,11 +193,11 @@ def build_sampling(config: Config, **choices: Any) -> Sampling:
         raise ArgumentError(f"steps is a whole number from 1 to 100000; got {steps!r}")
     if not 0 <= eta <= 1:
         raise ArgumentError(f"eta lies in [0, 1], 0 = deterministic and 1 = ancestral; got {eta!r}")
-    reveal = reveals.build(chosen(named.get("reveal", "ancestral")))
     tol = named.get("tol")
+    reveal = reveals.build(chosen(named["reveal"])) if "reveal" in named else None
     if tol is not None:
         _check_tol(named)
-        eta, corrector = 0.0, UNCHANGED
+        eta, corrector, reveal = 0.0, UNCHANGED, reveal or Ancestral()
     return Sampling(solver, grids.build(grid), steps, eta, corrector, reveal, tol)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 FEW = 1000
+LEAST_STEPS, MOST_STEPS = 16, 50
+"""Sampling steps: enough that hardly two categories of a row are revealed in the same one."""
 KNOWN = 0.3
 """Share of the rows that teach the net to fill: see docs/fill.md for what it costs."""
 
@@ -26,7 +28,7 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "batch": max(1, min(512, n_items)),
         "lr": 1e-3,
         "scale": 1.0,
-        "sampling_steps": 50,
+        "sampling_steps": min(MOST_STEPS, max(LEAST_STEPS, -(-3 * categories // 2))),
         "known": KNOWN,
         "reasons": [
             f"a perceptron over {numbers} columns of numbers on a Gaussian path and {categories} "
