@@ -24,7 +24,7 @@ from benchmarks.turns import Book, Record, Turn, run
 NAME = "sampling"
 ABOUT = "quality against network calls, overhead per call"
 CALLS = (5, 6, 8, 10, 15, 20, 60)
-DEFAULT = "multistep"
+DEFAULT = "unipc"
 
 
 def options(parser: argparse.ArgumentParser) -> None:

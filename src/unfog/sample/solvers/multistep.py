@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine
 from unfog.maths.product import fieldwise
 from unfog.sample.solvers import solvers
-from unfog.sample.solvers.reach import reach
+from unfog.sample.solvers.reach import reach_at
 
 
 @solvers.add(
@@ -51,7 +52,7 @@ class Multistep:
         def extend(member: Any, here: Any, there: Any) -> Any:
             if not isinstance(member, Affine):
                 return here
-            share = reach(member, t, s, earlier)
-            return here + share.to(here.dtype) * (here - there)
+            share = reach_at(member, float(t), float(s), float(earlier))
+            return torch.add(here, here - there, alpha=share)
 
         return fieldwise(path, extend, x_hat, before), (x_hat, t)

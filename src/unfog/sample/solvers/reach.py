@@ -16,6 +16,8 @@ The mean of c is then closed, since cot(u) = alpha / sigma and int cos(u) d cot(
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -33,3 +35,9 @@ def reach(path: Affine, t: Tensor, s: Tensor, since: Tensor) -> Tensor:
     start, end, other = path.angle(t), path.angle(s), path.angle(since)
     mean = torch.cos((start + end) / 2) / torch.cos((start - end) / 2)
     return (mean - torch.cos(start)) / (torch.cos(start) - torch.cos(other))
+
+
+@lru_cache(maxsize=4096)
+def reach_at(path: Affine, t: float, s: float, since: float) -> float:
+    """`reach` at one time for the whole batch, a number."""
+    return reach(path, *(torch.tensor(v, dtype=torch.float64) for v in (t, s, since))).item()
