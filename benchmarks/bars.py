@@ -43,7 +43,7 @@ class Bar:
 
 SIZE = "images/s times FLOPs per image, our U-Net over diffusers'"
 DEAR = (
-    "one and a half steps for each category, 16 to 50, of a perceptron 512 wide, in float32: its "
+    "one and a half steps for each category, 20 to 50, of a perceptron 512 wide, in float32: its "
     "matrix products alone take more; bfloat16 doubles the rate, a narrower net is the rest"
 )
 BARS = (

@@ -228,14 +228,6 @@ def test_many_steps_and_taking_tokens_back_keep_the_distribution(name):
     assert away(drawn(name, 150, eta=0.5)) < FLOOR
 
 
-def test_categories_are_counted_unless_something_else_is_asked():
-    path = Masking(TABLE.sizes)
-    assert revealing(path, None) == revealing(path, reveals.make("random"))
-    assert revealing(path, reveals.make("ancestral")) is path
-    numbers = paths.make("linear")
-    assert revealing(numbers, None) is numbers
-
-
 def test_surest_draws_first_prefer_the_likely():
     """The trade that is promised: more probable cells, fewer different ones."""
     flat = TABLE.probabilities.flatten()

@@ -49,7 +49,11 @@ class Ancestral:
 @reveals.add("random", reference="Austin et al. 2021, D3PM, sec. 3.1; counted, so less is random")
 @dataclass(frozen=True)
 class Random:
-    """As many entries as are due, any of them."""
+    """As many entries as are due, any of them.
+
+    Entries revealed in one step don't see each other. Where each is revealed on its own, many meet
+    in a step by chance; counted, as few as can be.
+    """
 
     def score(self, x_hat: Tensor, shown: Tensor, u: Tensor) -> Tensor:
         return u
@@ -145,19 +149,13 @@ class OrderedProduct(Product):
         return {name: moved[name] for name in self.fields}
 
 
-def revealing(path: Any, reveal: Reveal | None) -> Any:
+def revealing(path: Any, reveal: Reveal) -> Any:
     """The path for the loop, with reveals decided by `reveal`; `path` itself for `ancestral`.
-
-    Entries revealed in one step don't see each other. Where each is revealed on its own, many meet
-    in a step by chance; counted, as few as can be. So None, the default, is `random` where there is
-    something masked.
 
     Raises: ArgumentError if no field of the path is masked.
     """
     members = path.fields.values() if isinstance(path, Product) else (path,)
     masked = any(isinstance(member, Masking) for member in members)
-    if reveal is None:
-        reveal = Random() if masked else Ancestral()
     if isinstance(reveal, Ancestral):
         return path
     if isinstance(path, Masking):

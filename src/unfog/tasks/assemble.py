@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -44,7 +44,7 @@ class Sampling:
     steps: int
     eta: float
     corrector: Any
-    reveal: Any = None
+    reveal: Any = field(default_factory=Ancestral)
     tol: float | None = None
 
     @property
@@ -194,10 +194,13 @@ def build_sampling(config: Config, **choices: Any) -> Sampling:
     if not 0 <= eta <= 1:
         raise ArgumentError(f"eta lies in [0, 1], 0 = deterministic and 1 = ancestral; got {eta!r}")
     tol = named.get("tol")
-    reveal = reveals.build(chosen(named["reveal"])) if "reveal" in named else None
+    reveal = reveals.build(chosen(named.get("reveal", config.reveal)))
     if tol is not None:
         _check_tol(named)
-        eta, corrector, reveal = 0.0, UNCHANGED, reveal or Ancestral()
+        eta, corrector = 0.0, UNCHANGED
+        reveal = (
+            reveal if "reveal" in named else Ancestral()
+        )  # steps are tried again, entry by entry
     return Sampling(solver, grids.build(grid), steps, eta, corrector, reveal, tol)
 
 

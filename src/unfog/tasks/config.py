@@ -137,6 +137,7 @@ class Config(Part):
     grid: dict[str, Any]
     solver: dict[str, Any]
     corrector: dict[str, Any] = {"name": "none"}
+    reveal: dict[str, Any] = {"name": "ancestral"}
     sampling_steps: int = Field(ge=1)
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)

@@ -162,8 +162,8 @@ def generate(
         scale: guidance strength, 1 = the conditional model unchanged.
         steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
             scale; names take options: "unipc:order=4".
-        reveal: in which order masked categories are revealed; as many as are due, any of
-            them, where None.
+        reveal: in which order masked categories are revealed; the run's own order where
+            None.
         tol: in place of steps and solver: error of a step, whose length follows from it.
         seed: sample i depends on (seed, first + i) only, not on `batch`.
         precision: what the net computes in, float32 or bfloat16; the state stays float32.

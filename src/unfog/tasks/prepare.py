@@ -227,6 +227,7 @@ def resolve(
         "seed": seed,
         "device": device,
         **chosen,
+        "reveal": offered.get("reveal", {"name": "ancestral"}),
         "sampling_steps": max(
             chosen["sampling_steps"],
             1 if chosen["flowmap"] else offered.get("sampling_steps", 1),
