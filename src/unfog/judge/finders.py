@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from unfog.errors import DataError
-from unfog.judge.novelty import nearest
+from unfog.judge.novelty import nearest, without
 from unfog.judge.states import alike, states
 
 NEXT = 8
@@ -82,8 +82,7 @@ def ratio(gaps: Tensor, index: Tensor, own: Tensor | None, count: int = NEXT) ->
         count: of the next ones, in whose mean the nearest is measured.
     """
     if own is not None:
-        kept = torch.sort((index == own[:, None]).to(torch.uint8), dim=1, stable=True).indices
-        gaps, index = gaps.gather(1, kept)[:, :-1], index.gather(1, kept)[:, :-1]
+        gaps, index = without(gaps, index, own)
     others = gaps[:, 1 : count + 1].mean(1) if gaps.shape[1] > 1 else torch.ones(len(gaps))
     value = torch.where(others > 0, gaps[:, 0] / others.clamp_min(1e-30), torch.ones_like(others))
     return Near(value, index[:, 0], gaps[:, 0])

@@ -69,6 +69,14 @@ def nearest(x: Any, train: Any, *, k: int = 1, chunk: int = 256) -> tuple[Tensor
     return torch.cat(gaps), torch.cat(found)
 
 
+def without(gaps: Tensor, index: Tensor, own: Tensor) -> tuple[Tensor, Tensor]:
+    """Neighbours (N, K) of training items less the item itself (its number in `own`), or less the
+    farthest where it is not among them: (N, K - 1).
+    """
+    kept = torch.sort((index == own[:, None]).to(torch.uint8), dim=1, stable=True).indices
+    return gaps.gather(1, kept)[:, :-1], index.gather(1, kept)[:, :-1]
+
+
 def novelty(
     samples: Any,
     train: Any,

@@ -198,9 +198,8 @@ def build_sampling(config: Config, **choices: Any) -> Sampling:
     if tol is not None:
         _check_tol(named)
         eta, corrector = 0.0, UNCHANGED
-        reveal = (
-            reveal if "reveal" in named else Ancestral()
-        )  # steps are tried again, entry by entry
+        if "reveal" not in named:  # steps are tried again, entry by entry
+            reveal = Ancestral()
     return Sampling(solver, grids.build(grid), steps, eta, corrector, reveal, tol)
 
 

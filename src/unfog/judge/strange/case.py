@@ -81,6 +81,11 @@ class Owners:
         total = values.new_zeros(len(values), len(self.names))
         return total.index_add_(1, owners.to(values.device), values)
 
+    def shared(self, values: Tensor, owners: Tensor, score: Tensor) -> Tensor:
+        """(N, C): the score (N,), shared among the columns by the sums of values that are >= 0."""
+        shares = self.sums(values, owners)
+        return shares / shares.sum(1, keepdim=True).clamp_min(1e-30) * score[:, None]
+
 
 @dataclass(frozen=True)
 class Case:

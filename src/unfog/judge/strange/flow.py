@@ -54,8 +54,7 @@ class FlowLikelihood:
             centre = -x[0].numel() / 2 * math.log(2 * math.pi)
             nats = torch.nn.functional.softplus(centre - told.nats.cpu()).float()
             squares = _seen(case, told.noise, name).square()
-            shares = case.owners.sums(squares, owners)
-            found.append(shares / shares.sum(1, keepdim=True).clamp_min(1e-30) * nats[:, None])
+            found.append(case.owners.shared(squares, owners, nats))
         return torch.cat(found) + rows.beyond.square() / 2
 
 

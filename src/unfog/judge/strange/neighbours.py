@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
-from unfog.judge.novelty import nearest
+from unfog.judge.novelty import nearest, without
 from unfog.judge.strange.case import Case, Rows, detectors
 
 
@@ -33,8 +33,7 @@ class Knn:
         parts = torch.zeros(len(rows), len(case.owners.names))
         for place in range(gaps.shape[1]):
             apart = (rows.points - case.train.points[index[:, place]]).square()
-            shares = case.owners.sums(apart, case.owners.points)
-            parts += shares / shares.sum(1, keepdim=True).clamp_min(1e-30) * gaps[:, place, None]
+            parts += case.owners.shared(apart, case.owners.points, gaps[:, place])
         return parts / gaps.shape[1]
 
     def _others(self, case: Case, rows: Rows) -> tuple[Tensor, Tensor]:
@@ -42,10 +41,7 @@ class Knn:
         if rows.own is None:
             return nearest(rows.points, case.train.points, k=self.k)
         gaps, index = nearest(rows.points, case.train.points, k=self.k + 1)
-        kept = index != rows.own[:, None]
-        kept[:, -1] &= ~kept.all(1)  # where the row itself is not among them, the farthest goes
-        shape = (len(rows), gaps.shape[1] - 1)
-        return gaps[kept].reshape(shape), index[kept].reshape(shape)
+        return without(gaps, index, rows.own)
 
 
 @detectors.add("blend")

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
-from unfog.judge.strange.case import Case, Rows, detectors
+from unfog.judge.strange.case import Case, Owners, Rows, detectors
 
 NUMBERS = 4_000_000
 """Distances held at once."""
@@ -26,11 +26,12 @@ NUMBERS = 4_000_000
 
 @dataclass(frozen=True)
 class Around:
-    """A batch of rows and their squared distances to all training rows; a training row is not its
-    own neighbour.
+    """A batch of rows, the training rows, both about these' mean, and the squared distances between
+    them; a training row is not its own neighbour.
     """
 
-    place: slice
+    x: Tensor
+    train: Tensor
     gaps: Tensor
 
     def levels(self, high: float, count: int) -> Iterator[tuple[float, Tensor, Tensor]]:
@@ -47,6 +48,14 @@ class Around:
             yield variance, nats.clamp_min(0), terms / total[:, None]
             terms, variance = terms.square(), variance / 2
 
+    def parts(self, owners: Owners, weights: Tensor, score: Tensor) -> Tensor:
+        """(B, C): the score, shared by the columns' squared differences to training rows with these
+        weights, (B, n).
+        """
+        apart = self.x.square() * weights.sum(1, keepdim=True) - 2 * self.x * (weights @ self.train)
+        apart = (apart + weights @ self.train.square()).clamp_min(0)
+        return owners.shared(apart, owners.points, score)
+
 
 def around(case: Case, rows: Rows) -> Iterator[Around]:
     """Batches of rows."""
@@ -56,22 +65,12 @@ def around(case: Case, rows: Rows) -> Iterator[Around]:
     size = max(1, min(case.batch, NUMBERS // max(1, len(b))))
     for start in range(0, len(rows), size):
         place = slice(start, start + size)
-        gaps = torch.cdist(rows.points[place] - middle, b).square()
+        x = rows.points[place] - middle
+        gaps = torch.cdist(x, b).square()
         if rows.own is not None:
             known = torch.nonzero(rows.own[place] >= 0).squeeze(1)
             gaps[known, rows.own[place][known]] = torch.inf
-        yield Around(place, gaps)
-
-
-def _parts(case: Case, rows: Rows, place: slice, weights: Tensor, score: Tensor) -> Tensor:
-    """(B, C): the score, shared by the columns' squared differences to training rows with these
-    weights, (B, n).
-    """
-    middle = case.train.points.mean(0)
-    x, b = rows.points[place] - middle, case.train.points - middle
-    apart = x.square() * weights.sum(1, keepdim=True) - 2 * x * (weights @ b)
-    shares = case.owners.sums((apart + weights @ b.square()).clamp_min(0), case.owners.points)
-    return shares / shares.sum(1, keepdim=True).clamp_min(1e-30) * score[:, None]
+        yield Around(x, b, gaps)
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class NoisedNeighbours(Noised):
             score, weights = torch.zeros(()), torch.zeros(())
             for variance, nats, shares in batch.levels(self.high, self.levels):
                 score, weights = score + nats, weights + shares / (2 * variance)
-            found.append(_parts(case, rows, batch.place, weights, score))
+            found.append(batch.parts(case.owners, weights, score))
         return torch.cat(found)
 
 
@@ -142,5 +141,5 @@ class DiffusionTime(Noised):
             weights = torch.zeros(())
             for (_, _, shares), chance in zip(seen, chances):
                 weights = weights + chance[:, None] * shares
-            found.append(_parts(case, rows, batch.place, weights, score))
+            found.append(batch.parts(case.owners, weights, score))
         return torch.cat(found)

@@ -14,7 +14,7 @@ from unfog.maths.paths import Affine
 from unfog.maths.product import fieldwise
 from unfog.sample.solvers import solvers
 from unfog.sample.solvers.angles import angle_at, one_time, radius_at, turn_shares
-from unfog.sample.solvers.history import weighted
+from unfog.sample.solvers.history import noise_of, weighted
 from unfog.sample.solvers.rk4 import CLASSICAL
 from unfog.sample.solvers.stages import slopes, stepped
 
@@ -65,16 +65,10 @@ class AdamsBashforth:
         past = memory if memory is not None and memory.times[0] > now else Turns()
         x_hat = predict(x_t, t, s)
 
-        def noise(member: Any, state: Any, data: Any) -> Any:
-            if not isinstance(member, Affine):
-                return data
-            u, r = angle_at(member, now), radius_at(member, now)
-            return weighted([1 / (r * math.sin(u)), -1 / math.tan(u)], [state, data])
-
         seen = Turns(
             (now, *past.times)[: self.order],
             (x_hat, *past.data)[: self.order],
-            (fieldwise(path, noise, x_t, x_hat), *past.noise)[: self.order],
+            (noise_of(path, x_t, x_hat, now), *past.noise)[: self.order],
         )
         if self.order > 3 and len(seen.times) < self.order and then > 0:
             _, found = slopes(predict, path, x_t, t, s, CLASSICAL, x_hat)

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from unfog.maths.paths import Affine
 from unfog.maths.product import fieldwise
-from unfog.sample.solvers.angles import angle_at, mean_shares, one_time
+from unfog.sample.solvers.angles import angle_at, mean_shares, one_time, radius_at
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,20 @@ def look_back(
         return weighted(shares, known)
 
     return fieldwise(path, mix, *made), Past(times[:points], made[:points])
+
+
+def noise_of(path: Any, x_t: Any, x_hat: Any, t: float) -> Any:
+    """The noise that a prediction means, z_hat = (x_t - alpha x_hat) / sigma; fields without an
+    affine path keep the prediction.
+    """
+
+    def noise(member: Any, state: Any, data: Any) -> Any:
+        if not isinstance(member, Affine):
+            return data
+        u, r = angle_at(member, t), radius_at(member, t)
+        return weighted([1 / (r * math.sin(u)), -1 / math.tan(u)], [state, data])
+
+    return fieldwise(path, noise, x_t, x_hat)
 
 
 def weighted(shares: Sequence[float], values: Sequence[Tensor]) -> Tensor:

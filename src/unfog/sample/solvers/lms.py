@@ -13,8 +13,8 @@ from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine
 from unfog.maths.product import fieldwise
 from unfog.sample.solvers import solvers
-from unfog.sample.solvers.angles import angle_at, level_shares, one_time, radius_at
-from unfog.sample.solvers.history import weighted
+from unfog.sample.solvers.angles import angle_at, level_shares, one_time
+from unfog.sample.solvers.history import noise_of, weighted
 
 NAME = "lms"
 FARTHEST = 1e6  # above this sigma / alpha a state is noise and nothing else
@@ -65,15 +65,9 @@ class LinearMultistep:
         past = memory if memory is not None and memory.times[0] > now else Levels()
         x_hat = predict(x_t, t, s)
 
-        def noise(member: Any, state: Any, data: Any) -> Any:
-            if not isinstance(member, Affine):
-                return data
-            u, r = angle_at(member, now), radius_at(member, now)
-            return weighted([1 / (r * math.sin(u)), -1 / math.tan(u)], [state, data])
-
         seen = Levels(
             (now, *past.times)[: self.points],
-            (fieldwise(path, noise, x_t, x_hat), *past.noise)[: self.points],
+            (noise_of(path, x_t, x_hat, now), *past.noise)[: self.points],
         )
 
         def trust(member: Any, data: Any, *known: Any) -> Any:
