@@ -207,6 +207,7 @@ def sample(
     count: Annotated[int, Parameter(name=["--count", "-n"])] = 16,
     given: Many = None,
     scale: float | None = None,
+    autoguidance: float | None = None,
     steps: int | None = None,
     solver: str | None = None,
     grid: str | None = None,
@@ -246,6 +247,9 @@ def sample(
             been named in fit.
     scale
         Guidance: 1 leaves the conditional model unchanged.
+    autoguidance
+        Guidance away from an early state of the model, where the run stored one: 1 switches it off
+            and asks the net half as often.
     steps
         Sampling steps.
     solver
@@ -306,6 +310,7 @@ def sample(
         "precision": precision,
         "given": conditions(model, given or [], count),
         "scale": scale,
+        "autoguidance": autoguidance,
         "steps": steps,
         "solver": solver,
         "grid": grid,

@@ -36,7 +36,7 @@ class Batch:
     Attributes:
         cond: of its rows, or None.     numbers: its rows', which their noise depends on.
         guide: as for `generate`, told of `rows`.     begin, held: of its rows.
-        rows: its rows' places among all that were asked for.
+        rows: its rows' places among all that were asked for.     away: strength of autoguidance.
     """
 
     model: Trained
@@ -50,6 +50,7 @@ class Batch:
     begin: Begin | None
     held: Held | None
     rows: range
+    away: float = 1.0
 
     def draw(self, tell: Callable[[int], None]) -> State:
         """All of it; `tell` hears of every step."""
@@ -86,6 +87,7 @@ class Batch:
             self.begin,
             tell,
             held,
+            self.away,
         )
 
 
@@ -105,6 +107,7 @@ def _drawn(
     begin: Begin | None,
     tell: Any,
     held: Held | None,
+    away: float,
 ) -> State:
     device = model.device
     rng = SampleRng(seed, indices)
@@ -119,7 +122,10 @@ def _drawn(
     ancestral = how.eta == 1 and how.solver.order == 1
     streams = [rng.at(descents(cut) + 1) if ancestral else None for _ in range(2)]
     keep = None if held is None else held.keep
-    predict = guided(model.net, cond, scale, jumps=how.jumps, keep=keep, streams=streams)
+    predict = guided(
+        model.net, cond, scale, jumps=how.jumps, keep=keep, streams=streams,
+        weaker=None if away == 1 else model.weaker, away=away,
+    )  # fmt: skip
     if held is not None:
         predict = holding(predict, model, held)
     if guide is not None:

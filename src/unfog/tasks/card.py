@@ -41,6 +41,7 @@ def write_card(
         "training": f"{t.steps} steps of {t.batch}, {t.precision}, {device}",
         "sampling": f"{config.solver['name']}, {config.sampling_steps} steps, eta {config.eta}",
         "guidance scale": config.scale,
+        "autoguidance": config.autoguidance,
         "seed": config.seed,
     }
     lines = [

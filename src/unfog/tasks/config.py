@@ -39,6 +39,8 @@ class TrainConfig(Part):
             where the last are clearly worse.
         stop_at: "copying" ends the run where samples begin to copy training items, with the weights
             from before; "never" only watches.
+        weaker: share of the steps after which the averaged weights are stored as the weaker model
+            that autoguidance turns away from; 0 = never.
         snapshots: how often the running average and a longer one are stored, so that the average
             over any length can be made afterwards; 0 = never.
     """
@@ -68,6 +70,7 @@ class TrainConfig(Part):
     looks: int = Field(default=12, ge=0, le=1000)
     choose: str = Field(default="last", pattern="^(last|heldout)$")
     stop_at: str = Field(default="copying", pattern="^(copying|never)$")
+    weaker: float = Field(default=0.0, ge=0, lt=1)
     snapshots: int = Field(default=0, ge=0, le=1000)
 
 
@@ -110,6 +113,8 @@ class Config(Part):
     """Everything, resolved. Families name their members by registry name.
 
     Attributes:
+        scale: of guidance by conditions.     autoguidance: strength of guidance away from the
+            weaker model of `train.weaker`; 1 = none.
         path, target: of the state, or of its number fields where `fields` says that it is a dict.
         shape: of a state that is one tensor.
         fields: of a state that is a dict: name -> {"type": "number", "size": n} or {"type":
@@ -141,6 +146,7 @@ class Config(Part):
     sampling_steps: int = Field(ge=1)
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)
+    autoguidance: float = Field(default=1.0, ge=1)
     net: dict[str, Any]
     space: dict[str, Any]
     sigma_data: float = Field(gt=0)

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 TAKEN = ("flowmap", "times", "weight", "schedule", "grid", "train", "solver", "sampling_steps")
 """What `settings` may change: the rest is the teacher's."""
+ONCE = ("budget", "micro", "steps", "log_every", "snapshots", "weaker")
+"""Settings of a training that the student does not take over."""
 POOR = 0.1
 """Determinant of data and noise in a target at t = 1 below which jumps from there are ill-posed."""
 
@@ -144,7 +146,7 @@ def _content(
     """The student's configuration: the teacher's, but for how it learns and samples."""
     old, recipe = teacher.config, recipes["flowmap"]
     _check(teacher, scale)
-    train = old.train.model_dump(exclude={"budget", "micro", "steps", "log_every", "snapshots"})
+    train = old.train.model_dump(exclude=set(ONCE))
     content: dict[str, Any] = {
         **old.to_json(),
         "recipe": "flowmap",
@@ -160,6 +162,7 @@ def _content(
         "sampling_steps": recipe.sampling_steps,
         "eta": recipe.eta,
         "scale": 1.0,
+        "autoguidance": 1.0,
         "net": {**old.net, "two_times": True},
         "train": TrainConfig(steps=1, **train).model_dump(mode="json"),
         "reflow": None,

@@ -32,7 +32,7 @@ def finish(
         at("finish.between")
         files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
         write_card(folder, config, prepared.splits, spent)
-        files.write_manifest(folder, list(runfolder.READ))
+        runfolder.sign(folder)
 
     world.lead(write)
     return Trained(

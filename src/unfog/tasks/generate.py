@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -132,6 +133,7 @@ def generate(
     *,
     given: dict[str, Any] | None = None,
     scale: float | None = None,
+    autoguidance: float | None = None,
     steps: int | None = None,
     solver: str | dict[str, Any] | None = None,
     grid: str | dict[str, Any] | None = None,
@@ -160,6 +162,7 @@ def generate(
             Also sets, ranges, inequalities, aggregates, and columns of a table that the model was
             not fitted with as `given`: see `unfog.kinds.asked.read`.
         scale: guidance strength, 1 = the conditional model unchanged.
+        autoguidance: strength of guidance away from the run's weaker model, 1 = none.
         steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
             scale; names take options: "unipc:order=4".
         reveal: in which order masked categories are revealed; the run's own order where
@@ -201,7 +204,8 @@ def generate(
             model, count, given,
             how=how, seed=seed, first=first, rows=rows, candidates=candidates,
             draw=partial(
-                generate, model, count, scale=scale, steps=steps, solver=solver, grid=grid, eta=eta,
+                generate, model, count, scale=scale, autoguidance=autoguidance,
+                steps=steps, solver=solver, grid=grid, eta=eta,
                 corrector=corrector, reveal=reveal, tol=tol, seed=seed, batch=batch, first=first,
                 rows=rows, guide=guide, precision=precision, constraints=constraints,
                 obeying=obeying, show=show,
@@ -211,6 +215,7 @@ def generate(
         if drawn is not None:
             return drawn
     scale = model.config.scale if scale is None else scale
+    away = checked_away(model, autoguidance)
     cond = model.borders.given.encode(given, count)
     path = model.net.path
     cut = how.grid(path, how.steps)
@@ -235,7 +240,7 @@ def generate(
                 model, piece if asked else None, numbers, how, cut, scale, seed, guide,
                 None if begin is None else begin.part(done, stop),
                 None if held is None else held.part(slice(done, stop), model.device),
-                range(done, stop),
+                range(done, stop), away,
             )  # fmt: skip
             try:
                 ahead = partial(_ahead, line, (done - begun) * lengths, stop - done)
@@ -256,6 +261,22 @@ def generate(
     state = each(lambda *pieces: torch.cat(pieces)[mine], *parts)
     cond = {name: value[rows.start : rows.stop] for name, value in cond.items()}
     return finished(rules, samples_of(model, state, cond, first + rows.start), given or ())
+
+
+def checked_away(model: Trained, asked: float | None) -> float:
+    """The strength of autoguidance: as asked, or the run's own.
+
+    Raises: ArgumentError below 1, or where the run has no weaker model to turn away from.
+    """
+    away = model.config.autoguidance if asked is None else asked
+    if not away >= 1 or math.isinf(away):
+        raise ArgumentError(f"autoguidance is a number, 1 (none) or more; got {away!r}")
+    if away != 1 and model.weaker is None:
+        raise ArgumentError(
+            f"autoguidance={away:g} turns away from an early state of the model, and this run "
+            "stored none; fit it with --set train.weaker=0.15"
+        )
+    return away
 
 
 def _ahead(line: Any, before: int, width: int, step: int) -> None:

@@ -30,6 +30,7 @@ from unfog.tasks.show import bar, note
 from unfog.tasks.snapshots import Snapshots
 from unfog.tasks.teach import learning
 from unfog.tasks.trained import Trained
+from unfog.tasks.weaker import Weaker, with_weaker
 from unfog.train import checkpoint
 from unfog.train.batches import Batches
 from unfog.train.crops import Crops
@@ -144,6 +145,7 @@ def learn(
     course = Course(Horizon(config.train.steps), micro=config.train.micro)
     looks = Looks(folder, watchers_of(prepared), config.train.looks, quiet=quiet)
     looks.budget = config.train.budget
+    weaker = Weaker(folder, config.train.weaker)
     if begun is not None:
         course.begun = begun
     if resume:
@@ -163,6 +165,7 @@ def learn(
                 min(known, default=None),
             )
             looks.restore(facts.get("looks", {}))
+            weaker.restore(found.step)
             if "rescue" in facts:
                 rescue.load(facts["rescue"], checkpoint.good(found), found.folder)
             if snapshots is not None:
@@ -243,6 +246,10 @@ def learn(
     def after(step: int) -> None:
         if looks.due(step, course.horizon.steps):
             look(step)
+        if weaker.due(step, course.horizon.steps):
+            early = together()
+            world.lead(lambda: weaker.take(step, early))
+            weaker.passed(step)
         if snapshots is not None and snapshots.due(step, course.horizon.steps):
             world.lead(lambda: snapshots.take(step))
             snapshots.passed(step)
@@ -267,7 +274,8 @@ def learn(
         note(f"note: {why}", quiet=quiet)
         files.fill_module(averaged, looks.kept(name), folder)
         config = config.model_copy(update={"reasons": [*config.reasons, why]})
-    config = config.model_copy(update={"train": done})
+    ends = course.horizon.steps if wish is None else looks.kept_at[wish[0]]
+    config = with_weaker(config.model_copy(update={"train": done}), weaker, ends)
     if conclude is not None:
         config = conclude(averaged, config)
     if snapshots is not None:

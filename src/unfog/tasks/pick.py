@@ -126,12 +126,13 @@ def resolve(
     if nfe is not None:
         if not isinstance(nfe, int) or nfe < 1:
             raise ArgumentError(f"nfe is a whole number of calls, 1 or more; got {nfe!r}")
-        if nfe < like.twice:
+        if nfe < like.times:
+            often = "twice" if like.times == 2 else f"{like.times} times"
             raise ArgumentError(
-                f"guidance asks the net twice a step, so nfe={nfe} is too few; take {like.twice} "
-                "or more, or scale=1"
+                f"guidance asks the net {often} a step, so nfe={nfe} is too few; take "
+                f"{like.times} or more, or scale=1, autoguidance=1"
             )
-        calls = nfe // like.twice
+        calls = nfe // like.times
         entry = known.best(calls, stock=not exact or calls > known.most)
         if entry is not None and calls > known.most:
             more = calls * entry.steps // entry.calls
@@ -152,13 +153,13 @@ class _Like:
     Attributes:
         values: conditions, if any, are plain values.     plain: and nothing else is asked.
         guided: the scale, where there are any.
-        twice: predictions of the net in each of a solver's calls.
+        times: predictions of a net in each of a solver's calls.
     """
 
     values: bool
     plain: bool
     guided: float | None
-    twice: int
+    times: int
 
 
 def _like(model: Trained, how: Mapping[str, Any], count: int) -> _Like:
@@ -168,10 +169,13 @@ def _like(model: Trained, how: Mapping[str, Any], count: int) -> _Like:
     fields = model.borders.given.fields
     values = all(_as_it_stands(fields, name, value, count) for name, value in given.items())
     scale = float(how.get("scale", model.config.scale))
+    away = how.get("autoguidance", model.config.autoguidance)
+    weaker = 0 if away == 1 else 1
     plain = values and not any(how.get(name) not in (None, "none", 0.0) for name in OTHER)
+    plain = plain and away == model.config.autoguidance  # errors are measured at the run's own
     if not given:
-        return _Like(values, plain, None, 1)
-    return _Like(values, plain, scale, 1 if scale in (0.0, 1.0) else 2)
+        return _Like(values, plain, None, 1 + weaker)
+    return _Like(values, plain, scale, (1 if scale in (0.0, 1.0) else 2) + weaker)
 
 
 def _by_steps(
@@ -214,7 +218,7 @@ def _by_budget(
         for entry in known.entries:
             if entry.tuned and not exact:
                 continue
-            seconds = math.ceil(count / size) * (rest + call * entry.calls * like.twice)
+            seconds = math.ceil(count / size) * (rest + call * entry.calls * like.times)
             least = min(least, seconds)
             if seconds <= SPARE * budget:
                 fitting.append((entry.error, seconds, size, entry))
@@ -246,7 +250,7 @@ def _taken(
     how.setdefault("eta", 0.0)
     how.setdefault("corrector", "none")
     solver, grid = describe(entry.solver), describe(entry.grid)
-    calls = entry.calls * like.twice
+    calls = entry.calls * like.times
     return how, Pick(
         solver, grid, entry.steps, calls, how.get("batch"), entry.error, known.measure, exact,
         seconds, entry.calls > known.most,

@@ -93,5 +93,5 @@ def rewrite(model: Trained, length: float) -> dict[str, Any]:
     files.write_json(folder / "config.json", config.to_json())
     lines = read_log(folder / "metrics.jsonl")
     write_card(folder, config, model.splits, lines[-1]["seconds"] if lines else 0.0)
-    files.write_manifest(folder, list(runfolder.READ))
+    runfolder.sign(folder)
     return {"run": str(folder), "length": length, "misfit": misfit}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from unfog.guide.auto import auto
 from unfog.guide.cfg import cfg
 from unfog.guide.fill import clean, fill
 from unfog.maths.randomness import Rng
@@ -33,12 +34,18 @@ def guided(
     jumps: bool = True,
     keep: dict[str, Tensor] | None = None,
     streams: Sequence[Rng | None] = (None, None),
+    weaker: Model | None = None,
+    away: float = 1.0,
 ) -> Callable[..., Any]:
     """The net's prediction given conditions (None: of nothing), guided by `scale`.
 
     Args:
         jumps, keep: as for `Model.bind`.     streams: its `rng`, with conditions and without.
+        weaker, away: an earlier state of the net, and the strength of guidance away from it.
     """
+    if weaker is not None and away != 1:
+        told = guided(net, cond, scale, jumps=jumps, keep=keep, streams=streams)
+        return auto(told, _alike(weaker, net, cond, keep, jumps=jumps), scale=away)
     predict = net.bind(cond, rng=streams[0], keep=keep, jumps=jumps)
     if cond is None:
         return predict
@@ -48,6 +55,24 @@ def guided(
     if given is None or not few or streams != (None, None):
         return cfg(predict, alone, scale=scale)
     return cfg(predict, alone, scale=scale, both=together(net, cond, given, keep=keep, jumps=jumps))
+
+
+def _alike(
+    weaker: Model,
+    net: Model,
+    cond: dict[str, Tensor] | None,
+    keep: dict[str, Tensor] | None,
+    *,
+    jumps: bool,
+) -> Callable[..., Any]:
+    """The weaker model's prediction, computed in whatever precision the net computes in."""
+    bound = weaker.bind(cond, keep=keep, jumps=jumps)
+
+    def predict(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
+        with weaker.computing(net.precision):
+            return bound(x_t, t, s)
+
+    return predict
 
 
 def together(

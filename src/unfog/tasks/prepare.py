@@ -218,6 +218,7 @@ def resolve(
     reading: dict[str, Any],
 ) -> dict[str, Any]:
     """The configuration as a dict: the recipe's choices over the kind's, the user's over both."""
+    own = offered if recipe == offered["recipe"] else {}  # a paper's system samples as it does
     named = str(pathlib.Path(source).resolve()) if isinstance(source, (str, pathlib.Path)) else None
     return {
         **Config.model_construct().model_dump(exclude_unset=False),
@@ -233,12 +234,14 @@ def resolve(
             1 if chosen["flowmap"] else offered.get("sampling_steps", 1),
         ),
         "scale": offered["scale"] if given else 1.0,
+        "autoguidance": own.get("autoguidance", 1.0),
         "sigma_data": 1.0,
         "shape": [],
         "train": TrainConfig.model_construct(
             **{
                 "steps": 1,
                 "dropout": 0.1 if given else 0.0,
+                "weaker": own.get("weaker", 0.0),
                 **chosen["train"],
                 **({} if batch is None else {"batch": batch}),
                 **({} if lr is None else {"lr": lr}),

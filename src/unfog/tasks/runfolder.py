@@ -22,6 +22,8 @@ from unfog.tasks.lock import NAME
 STARTED = ("splits.json", "codec.json", "codec.safetensors")
 """Written at a run's start, before config.json."""
 READ = ("config.json", "model.safetensors", "codec.json", "codec.safetensors", "splits.json")
+MORE = ("weaker.safetensors", "tuned.json")
+"""What a run may have besides."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,12 @@ def check_borders(folder: pathlib.Path) -> None:
     """
     if (folder / files.MANIFEST).exists():
         files.check_manifest(folder, only=("codec.json", "codec.safetensors", "splits.json"))
+
+
+def sign(folder: pathlib.Path) -> None:
+    """Write the manifest of all that loading reads, which makes the folder whole."""
+    more = [name for name in MORE if (folder / name).exists()]
+    files.write_manifest(folder, [*READ, *more])
 
 
 def check(folder: pathlib.Path) -> None:

@@ -147,7 +147,7 @@ def _write(model: Trained, found: Schedule) -> None:
     folder = model.folder
     (folder / files.MANIFEST).unlink()
     files.write_json(folder / "config.json", config.to_json())
-    files.write_manifest(folder, list(runfolder.READ))
+    runfolder.sign(folder)
     model.config = config
     if model.tunings:
         tuning.write(folder, model.tunings)  # it has times of its own

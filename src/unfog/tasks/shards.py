@@ -59,6 +59,7 @@ def draw_shard(
     *,
     given: dict[str, Any] | None = None,
     scale: float | None = None,
+    autoguidance: float | None = None,
     steps: int | None = None,
     solver: str | None = None,
     grid: str | None = None,
@@ -93,7 +94,12 @@ def draw_shard(
         "corrector": corrector,
         **{
             name: value
-            for name, value in (("reveal", reveal), ("tol", tol), ("constraints", constraints))
+            for name, value in (
+                ("autoguidance", autoguidance),
+                ("reveal", reveal),
+                ("tol", tol),
+                ("constraints", constraints),
+            )
             if value is not None
         },
         "seed": seed,

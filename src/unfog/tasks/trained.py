@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,16 @@ class Trained:
         self.tunings: list[Tuning] = []  # what `tune` stored in the folder for these weights
         self.quick: list[Tuning] = []
         self.costs: dict[int, tuple[float, float]] = {}
+
+    @cached_property
+    def weaker(self) -> Model | None:
+        """The run's average early in training, which autoguidance turns away from; None where the
+        run stored none.
+        """
+        from unfog.tasks.weaker import read
+
+        found = read(self.folder, self.net)
+        return None if found is None else found.to(self.device)
 
     def __repr__(self) -> str:
         c = self.config

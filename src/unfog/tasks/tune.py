@@ -158,7 +158,8 @@ def _reference(
 ) -> Reference:
     """Trajectories of the model on a fine grid."""
     mine = None if cond is None else {n: v[rows.start : rows.stop] for n, v in cond.items()}
-    predict = guided(model.net, mine, scale)
+    away = model.config.autoguidance
+    predict = guided(model.net, mine, scale, weaker=None if away == 1 else model.weaker, away=away)
     how = build_sampling(model.config, **fine(model), eta=0.0, corrector="none")
     path, rng = model.net.path, SampleRng(seed, rows)
     cut = how.grid(path, how.steps)

@@ -137,4 +137,4 @@ def write(folder: pathlib.Path, tunings: list[Tuning]) -> None:
     weights = files.digest(folder / "model.safetensors")["sha256"]
     content = Tunings(weights=weights, tunings=tunings)
     files.write_json(folder / FILE, content.model_dump(mode="json"))
-    files.write_manifest(folder, [*runfolder.READ, FILE])
+    runfolder.sign(folder)

@@ -63,6 +63,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         "batch": max(1, min(batch, n_items)),
         "lr": lr or (1e-3 if net["name"] == "mlp" else 5e-3),
         "scale": 1.5,
+        **({"autoguidance": 1.5, "weaker": 0.1} if n_items >= FEW else {}),
         "reasons": reasons,
         "warnings": warnings,
     }

@@ -67,6 +67,7 @@ def settings(config: Config) -> dict[str, Any]:
         ("sampling_steps", recipe.sampling_steps),
         ("eta", recipe.eta),
         ("scale", 1.0),
+        ("autoguidance", 1.0),
     ):
         if getattr(config, name) != usual:
             found[name] = getattr(config, name)

@@ -1,0 +1,165 @@
+"""The weaker model that autoguidance turns away from: what it is, what is drawn, what survives."""
+
+import signal
+
+import numpy as np
+import pytest
+import torch
+
+import unfog
+from unfog.cli import run as cli
+from unfog.errors import ArgumentError, RunError, Stopped
+from unfog.model import files
+from unfog.tasks import learn as learning
+from unfog.tasks.fit import fit
+from unfog.tasks.predictor import guided
+from unfog.tasks.prepare import prepare
+from unfog.tasks.weaker import FILE, STEP, Weaker, with_weaker
+
+STEPS = 80
+
+
+@pytest.fixture(scope="module")
+def data():
+    return np.random.default_rng(0).normal(size=(200, 3)).astype(np.float32)
+
+
+def learnt(data, out, **settings):
+    settings = {
+        "net.width": 24, "train.looks": 0, "train.weaker": 0.25, "autoguidance": 1.5, **settings
+    }  # fmt: skip
+    return fit(data, out=out, steps=STEPS, batch=16, settings=settings, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    return learnt(data, tmp_path_factory.mktemp("runs") / "run", **{"train.snapshots": 8})
+
+
+def test_it_is_the_average_after_its_share_of_the_updates(run):
+    stored = files.read_tensors(run.folder / "snapshots" / f"step-{STEPS // 4:08d}.safetensors")
+    own = dict(run.weaker.named_parameters())
+    assert own
+    for name, value in own.items():
+        assert torch.equal(value, stored["own." + name])
+    assert int(files.read_tensors(run.folder / FILE)[STEP]) == STEPS // 4
+
+
+def test_a_prediction_is_extrapolated_from_the_weaker_one(run):
+    x_t, t = torch.randn(5, 3), torch.tensor(0.4)
+    told = guided(run.net, None, 1.0, weaker=run.weaker, away=1.5)(x_t, t)
+    strong, weak = (m.bind(None)(x_t, t) for m in (run.net, run.weaker))
+    assert torch.allclose(told, weak + 1.5 * (strong - weak), atol=1e-5)
+    assert not torch.allclose(told, strong, atol=1e-3)
+
+
+def test_a_model_as_good_as_the_weaker_one_is_left_alone(run):
+    x_t, t = torch.randn(5, 3), torch.tensor(0.4)
+    told = guided(run.net, None, 1.0, weaker=run.net, away=3.0)(x_t, t)
+    assert torch.allclose(told, run.net.bind(None)(x_t, t), atol=1e-6)
+
+
+def test_samples_are_the_runs_own_choice_and_can_be_asked_without(run, data, tmp_path):
+    bare = learnt(data, tmp_path / "bare", **{"train.weaker": 0.0, "autoguidance": 1.0})
+    draws = [
+        np.asarray(model.sample(6, seed=1, show=False, **how).raw)
+        for model, how in (
+            (run, {}), (run, {"autoguidance": 1.5}), (run, {"autoguidance": 1}), (bare, {}),
+            (unfog.load(run.folder), {}), (run, {"batch": 4}),
+        )
+    ]  # fmt: skip
+    assert np.array_equal(draws[0], draws[1])
+    assert np.array_equal(draws[2], draws[3])  # storing it changed nothing in the training
+    assert np.array_equal(draws[0], draws[4])
+    assert np.allclose(draws[0], draws[5], atol=1e-5)
+    assert not np.allclose(draws[0], draws[2], atol=1e-3)
+    with pytest.raises(ArgumentError, match=r"train\.weaker"):
+        bare.sample(2, autoguidance=1.5, show=False)
+    for wrong in (0.5, float("nan"), float("inf")):
+        with pytest.raises(ArgumentError, match=r"1 \(none\) or more"):
+            run.sample(2, autoguidance=wrong, show=False)
+
+
+def test_calls_are_counted(run):
+    pick = run.sample(8, nfe=8, show=False).pick
+    assert pick.steps <= 4
+    assert pick.exact
+    assert run.sample(8, nfe=8, autoguidance=1, show=False).pick.calls <= 8
+    with pytest.raises(ArgumentError, match="twice a step"):
+        run.sample(8, nfe=1, show=False)
+
+
+def test_the_command_line_switches_it_off(run, tmp_path):
+    out = tmp_path / "drawn.npy"
+    assert cli(["sample", str(run.folder), "-o", str(out), "-n", "4", "--autoguidance", "1"]) == 0
+    plain = np.asarray(run.sample(4, autoguidance=1, show=False).raw)
+    assert np.array_equal(np.load(out), plain)
+
+
+def test_altered_or_lost_it_is_refused(run, tmp_path):
+    copy = run.save(tmp_path / "copy")
+    content = bytearray((copy / FILE).read_bytes())
+    content[-1] ^= 1
+    (copy / FILE).write_bytes(content)
+    with pytest.raises(RunError, match="altered"):
+        unfog.load(copy)
+    (copy / FILE).unlink()
+    with pytest.raises(RunError, match=FILE):
+        unfog.load(copy)
+
+
+@pytest.mark.parametrize("stop", [12, 50], ids=["before it is taken", "after"])
+def test_a_resumed_run_has_the_same(run, data, tmp_path, monkeypatch, stop):
+    plain = learning.train
+
+    def interrupted(*args, **options):
+        for done in plain(*args, **options):
+            yield done
+            if done.step == stop:
+                signal.raise_signal(signal.SIGINT)
+
+    source, out = tmp_path / "x.npy", tmp_path / "again"
+    np.save(source, data)
+    with monkeypatch.context() as patch:
+        patch.setattr(learning, "train", interrupted)
+        with pytest.raises(Stopped):
+            learnt(source, out)
+    again = fit(out=out, resume=True, quiet=True)
+    for one, other in ((run.net, again.net), (run.weaker, again.weaker)):
+        same = [torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters())]
+        assert same
+        assert all(same)
+
+
+def test_weights_that_a_checkpoint_does_not_know_are_taken_again(run, tmp_path):
+    weaker = Weaker(tmp_path, 0.5)
+    assert [weaker.due(step, 10) for step in (1, 4, 5)] == [False, False, True]
+    weaker.take(5, run.net)
+    weaker.passed(5)
+    assert not weaker.due(6, 10)
+    later, earlier = Weaker(tmp_path, 0.5), Weaker(tmp_path, 0.5)
+    later.restore(7)
+    assert later.step == 5
+    earlier.restore(3)
+    assert earlier.step is None
+    assert not (tmp_path / FILE).exists()
+
+
+def test_a_run_that_ends_before_it_is_clearly_better_goes_without(run):
+    weaker = Weaker(run.folder, 0.25, 20)
+    assert with_weaker(run.config, weaker, 40) is run.config
+    for early in (with_weaker(run.config, weaker, 39), with_weaker(run.config, Weaker(run.folder, 0.25), 80)):  # fmt: skip
+        assert early.autoguidance == 1
+        assert "no autoguidance" in early.reasons[-1]
+
+
+def test_images_have_it_in_the_kinds_own_recipe_only():
+    images = np.random.default_rng(0).integers(0, 255, (1300, 8, 8)).astype(np.uint8)
+    found = {}
+    for recipe in ("flow", "ddpm"):
+        prepared = prepare(
+            images, kind="image", given=[], recipe=recipe, batch=None, lr=None, settings={},
+            reading={}, seed=0, device="cpu",
+        )  # fmt: skip
+        found[recipe] = (prepared.config.autoguidance, prepared.config.train.weaker)
+    assert found == {"flow": (1.5, 0.1), "ddpm": (1.0, 0.0)}
