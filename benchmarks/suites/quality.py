@@ -37,6 +37,7 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--most", type=float, default=60, help="CPU-seconds on small sets")
     parser.add_argument("--dino", metavar="FILE", help="x,y of the 142 points, with a header")
+    parser.add_argument("--methods", nargs="*", default=list(FASHION), choices=list(FASHION))
     parser.add_argument("--small", action=argparse.BooleanOptionalAction, default=True)
 
 
@@ -62,7 +63,7 @@ def fashion(turn: int, budget: float, asked: argparse.Namespace, home: Home, boo
     request = {"source": str(source), "count": asked.count}
     key = {"case": "fashion", "budget": budget, "seed": turn}
     turns = [Turn(name, *where, dict(key), dict(request), limit=20 * budget + 3600)
-             for name, where in FASHION.items()]  # fmt: skip
+             for name, where in FASHION.items() if name in asked.methods]  # fmt: skip
     run(rotated(turns, turn), book, home, functools.partial(judged, asked.judge))
 
 

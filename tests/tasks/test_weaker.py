@@ -65,7 +65,8 @@ def test_samples_are_the_runs_own_choice_and_can_be_asked_without(run, data, tmp
         np.asarray(model.sample(6, seed=1, show=False, **how).raw)
         for model, how in (
             (run, {}), (run, {"autoguidance": 1.5}), (run, {"autoguidance": 1}), (bare, {}),
-            (unfog.load(run.folder), {}), (run, {"batch": 4}),
+            (unfog.load(run.folder), {}), (run, {"batch": 4}), (run, {"scale": 1.0}),
+            (run, {"scale": 1.0, "autoguidance": 1.5}),
         )
     ]  # fmt: skip
     assert np.array_equal(draws[0], draws[1])
@@ -73,6 +74,8 @@ def test_samples_are_the_runs_own_choice_and_can_be_asked_without(run, data, tmp
     assert np.array_equal(draws[0], draws[4])
     assert np.allclose(draws[0], draws[5], atol=1e-5)
     assert not np.allclose(draws[0], draws[2], atol=1e-3)
+    assert np.array_equal(draws[6], draws[2])  # a scale that is asked for takes its place
+    assert np.array_equal(draws[7], draws[0])
     with pytest.raises(ArgumentError, match=r"train\.weaker"):
         bare.sample(2, autoguidance=1.5, show=False)
     for wrong in (0.5, float("nan"), float("inf")):
@@ -162,4 +165,4 @@ def test_images_have_it_in_the_kinds_own_recipe_only():
             reading={}, seed=0, device="cpu",
         )  # fmt: skip
         found[recipe] = (prepared.config.autoguidance, prepared.config.train.weaker)
-    assert found == {"flow": (1.5, 0.1), "ddpm": (1.0, 0.0)}
+    assert found == {"flow": (1.5, 0.07), "ddpm": (1.0, 0.0)}

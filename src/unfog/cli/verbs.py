@@ -249,7 +249,7 @@ def sample(
         Guidance: 1 leaves the conditional model unchanged.
     autoguidance
         Guidance away from an early state of the model, where the run stored one: 1 switches it off
-            and asks the net half as often.
+            and asks the net half as often. A --scale takes its place, unless both are given.
     steps
         Sampling steps.
     solver

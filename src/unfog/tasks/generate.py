@@ -162,7 +162,8 @@ def generate(
             Also sets, ranges, inequalities, aggregates, and columns of a table that the model was
             not fitted with as `given`: see `unfog.kinds.asked.read`.
         scale: guidance strength, 1 = the conditional model unchanged.
-        autoguidance: strength of guidance away from the run's weaker model, 1 = none.
+        autoguidance: strength of guidance away from the run's weaker model, 1 = none. A scale or
+            another guide that is asked for takes its place, unless both are.
         steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
             scale; names take options: "unipc:order=4".
         reveal: in which order masked categories are revealed; the run's own order where
@@ -214,8 +215,8 @@ def generate(
         )  # fmt: skip
         if drawn is not None:
             return drawn
+    away = away_of(model, autoguidance, alone=all(v is None for v in (scale, guide, begin, held)))
     scale = model.config.scale if scale is None else scale
-    away = checked_away(model, autoguidance)
     cond = model.borders.given.encode(given, count)
     path = model.net.path
     cut = how.grid(path, how.steps)
@@ -263,18 +264,19 @@ def generate(
     return finished(rules, samples_of(model, state, cond, first + rows.start), given or ())
 
 
-def checked_away(model: Trained, asked: float | None) -> float:
-    """The strength of autoguidance: as asked, or the run's own.
+def away_of(model: Trained, asked: float | None, *, alone: bool) -> float:
+    """The strength of autoguidance: as asked, or the run's own where nothing else guides; else 1.
 
     Raises: ArgumentError below 1, or where the run has no weaker model to turn away from.
     """
-    away = model.config.autoguidance if asked is None else asked
+    usual = model.config.autoguidance if alone else 1.0
+    away = usual if asked is None else asked
     if not away >= 1 or math.isinf(away):
         raise ArgumentError(f"autoguidance is a number, 1 (none) or more; got {away!r}")
     if away != 1 and model.weaker is None:
         raise ArgumentError(
             f"autoguidance={away:g} turns away from an early state of the model, and this run "
-            "stored none; fit it with --set train.weaker=0.15"
+            "stored none; fit it with --set train.weaker=0.07"
         )
     return away
 

@@ -50,11 +50,12 @@ class Sight:
 
     @property
     def trained(self) -> Trained:
-        """The weights as a model in hand."""
+        """The weights as a model in hand, that samples without autoguidance."""
         p = self.prepared
+        config = p.config.model_copy(update={"autoguidance": 1.0})
         net = copy.copy(self.model)  # the same weights; `Trained` sets the precision of its net
         device = next(net.parameters()).device
-        return Trained(self.folder, p.config, net, p.borders, p.splits, device=device)
+        return Trained(self.folder, config, net, p.borders, p.splits, device=device)
 
 
 @dataclass(frozen=True)

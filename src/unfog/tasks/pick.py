@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from unfog.errors import ArgumentError
 from unfog.tasks.choices import chosen
-from unfog.tasks.generate import Samples, generate
+from unfog.tasks.generate import Samples, away_of, generate
 from unfog.tasks.tune import describe, measured
 from unfog.tasks.tuning import MEASURES, Entry, Tuning
 
@@ -114,8 +114,8 @@ def resolve(
     if not limit:
         return _by_steps(model, count, how, name, like)
     given = how.get("given")
-    known = measured(model, like.guided, given)
-    exact = like.plain and known.guided == like.guided
+    known = measured(model, like.guided, like.away, given)
+    exact = like.plain and known.fits(like.guided, like.away)
     if budget is not None:
         if not like.values:
             raise ArgumentError(
@@ -152,13 +152,14 @@ class _Like:
 
     Attributes:
         values: conditions, if any, are plain values.     plain: and nothing else is asked.
-        guided: the scale, where there are any.
+        guided: the scale, where there are any.     away: the strength of autoguidance.
         times: predictions of a net in each of a solver's calls.
     """
 
     values: bool
     plain: bool
     guided: float | None
+    away: float
     times: int
 
 
@@ -169,13 +170,13 @@ def _like(model: Trained, how: Mapping[str, Any], count: int) -> _Like:
     fields = model.borders.given.fields
     values = all(_as_it_stands(fields, name, value, count) for name, value in given.items())
     scale = float(how.get("scale", model.config.scale))
-    away = how.get("autoguidance", model.config.autoguidance)
+    alone = all(how.get(name) is None for name in ("scale", "guide", "begin", "held"))
+    away = away_of(model, how.get("autoguidance"), alone=alone)
     weaker = 0 if away == 1 else 1
     plain = values and not any(how.get(name) not in (None, "none", 0.0) for name in OTHER)
-    plain = plain and away == model.config.autoguidance  # errors are measured at the run's own
     if not given:
-        return _Like(values, plain, None, 1 + weaker)
-    return _Like(values, plain, scale, (1 if scale in (0.0, 1.0) else 2) + weaker)
+        return _Like(values, plain, None, away, 1 + weaker)
+    return _Like(values, plain, scale, away, (1 if scale in (0.0, 1.0) else 2) + weaker)
 
 
 def _by_steps(
@@ -185,7 +186,7 @@ def _by_steps(
     wanted = name == "tuned" and isinstance(how["solver"], str)
     if not wanted and (name or "grid" in how or "steps" not in how or not like.plain):
         return how, None
-    known = next((t for t in model.tunings if t.guided == like.guided), None)
+    known = next((t for t in model.tunings if t.fits(like.guided, like.away)), None)
     steps = how.get("steps", model.config.sampling_steps)
     entry = None if known is None or not like.plain else known.tuned_at(steps)
     if entry is None or known is None:
@@ -283,13 +284,14 @@ def cost(model: Trained, size: int) -> tuple[float, float]:
     """
     if size not in model.costs:
         taken = []
-        generate(model, size, steps=1, seed=0, batch=size, obeying=False, show=False)
+        generate(model, size, steps=1, autoguidance=1.0, batch=size, obeying=False, show=False)
         for steps in PROBE:
             times = []
             for seed in range(3):
                 begun = time.perf_counter()
                 generate(model, size, steps=steps, solver="unipc", eta=0.0, corrector="none",
-                         seed=seed, batch=size, obeying=False, show=False)  # fmt: skip
+                         autoguidance=1.0, seed=seed, batch=size, obeying=False,
+                         show=False)  # fmt: skip
                 times.append(time.perf_counter() - begun)
             taken.append(min(times))
         few, more = PROBE

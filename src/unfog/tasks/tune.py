@@ -25,7 +25,7 @@ from unfog.sample.tuning import Reference
 from unfog.sample.tuning import tune as fit_solver
 from unfog.tasks import tuning
 from unfog.tasks.assemble import blank, build_sampling, entries
-from unfog.tasks.generate import generate
+from unfog.tasks.generate import away_of, generate
 from unfog.tasks.predictor import guided
 from unfog.tasks.show import bar
 from unfog.tasks.tuning import SHARE, SLICED, Entry, Tuning
@@ -91,6 +91,7 @@ def tune(
     if scale is not None and not given:
         raise ArgumentError("a guidance scale needs conditions: name some with given")
     begun = time.monotonic()
+    away = away_of(model, None, alone=scale is None)
     scale = model.config.scale if scale is None else scale
     held = trajectories // 2
     cond = None
@@ -102,7 +103,7 @@ def tune(
     with bar("tuning", 1.0, show=show) as line:
         solvers: dict[int, list[tuning.RowPart]] = {}
         if straight(model):
-            fitted, others = (_reference(model, rows, cond, scale, seed) for rows in parts)
+            fitted, others = (_reference(model, rows, cond, scale, away, seed) for rows in parts)
             line.to(0.05, "reference trajectories")
             left = budget
             for place, count in enumerate(counts):
@@ -113,9 +114,9 @@ def tune(
                 solvers[count] = tuning.stored_rows(solver)
                 left -= time.monotonic() - now
                 line.to(0.05 + 0.85 * sum(work[: place + 1]) / sum(work), f"{count} calls")
-        found = _table(model, TABLE, counts, solvers, given, scale, seed + 1, line)
+        found = _table(model, TABLE, counts, solvers, given, scale, away, seed + 1, line)
     found = found.model_copy(update={"seconds": round(time.monotonic() - begun, 2)})
-    kept = [t for t in model.tunings if t.guided != found.guided]
+    kept = [t for t in model.tunings if not t.fits(found.guided, found.away)]
     model.tunings = [*kept, found]
     tuning.write(model.folder, model.tunings)
     return found
@@ -126,14 +127,16 @@ def enough(model: Trained) -> int:
     return max(LOOKED, min(CLOUD, VALUES // entries(model.config)))
 
 
-def measured(model: Trained, guided: float | None, given: dict[str, Any] | None) -> Tuning:
+def measured(
+    model: Trained, guided: float | None, away: float, given: dict[str, Any] | None
+) -> Tuning:
     """The stored errors for such requests; else those of a few quick draws, kept in memory."""
     for known in (*model.tunings, *model.quick):
-        if known.guided == guided:
+        if known.fits(guided, away):
             return known
     if guided is not None and given is not None:
-        return measured(model, None, None)  # the plain ones are the nearest that is known
-    found = _table(model, QUICK, (), {}, None, model.config.scale, SEED + 1, None)
+        return measured(model, None, away, None)  # the plain ones are the nearest that is known
+    found = _table(model, QUICK, (), {}, None, model.config.scale, away, SEED + 1, None)
     model.quick = [*model.quick, found]
     return found
 
@@ -154,11 +157,15 @@ def _starts(model: Trained, count: int, fewer: list[tuning.RowPart] | None) -> l
 
 
 def _reference(
-    model: Trained, rows: range, cond: dict[str, Tensor] | None, scale: float, seed: int
+    model: Trained,
+    rows: range,
+    cond: dict[str, Tensor] | None,
+    scale: float,
+    away: float,
+    seed: int,
 ) -> Reference:
     """Trajectories of the model on a fine grid."""
     mine = None if cond is None else {n: v[rows.start : rows.stop] for n, v in cond.items()}
-    away = model.config.autoguidance
     predict = guided(model.net, mine, scale, weaker=None if away == 1 else model.weaker, away=away)
     how = build_sampling(model.config, **fine(model), eta=0.0, corrector="none")
     path, rng = model.net.path, SampleRng(seed, rows)
@@ -176,6 +183,7 @@ def _table(
     solvers: dict[int, list[tuning.RowPart]],
     given: dict[str, Any] | None,
     scale: float,
+    away: float,
     seed: int,
     line: Any,
 ) -> Tuning:
@@ -185,8 +193,8 @@ def _table(
 
     def draw(how: dict[str, Any], seed: int = seed) -> Tensor:
         drawn = generate(
-            model, number, given=given, scale=scale, seed=seed, eta=0.0, corrector="none",
-            obeying=False, show=False, **how,
+            model, number, given=given, scale=scale, autoguidance=away, seed=seed,
+            eta=0.0, corrector="none", obeying=False, show=False, **how,
         )  # fmt: skip
         return _features(model, drawn.state)
 
@@ -194,12 +202,13 @@ def _table(
     spread = float(truth.std(0).square().mean().sqrt())
 
     def error(x: Tensor) -> float:
-        away = (x - truth).square().mean(1).sqrt().mean() if plain else _sliced(x, truth)
-        return float(away) / spread
+        apart = (x - truth).square().mean(1).sqrt().mean() if plain else _sliced(x, truth)
+        return float(apart) / spread
 
     floor = 0.0 if plain else error(draw(fine(model), seed + 1))
     found = Tuning(
         guided=scale if given else None,
+        away=away,
         measure=SHARE if plain else SLICED,
         floor=floor,
         trajectories=number,
@@ -221,9 +230,9 @@ def _table(
             "grid": found.grid(steps) if tuned else grid,
             "steps": steps,
         }
-        away = error(draw(how))
-        if math.isfinite(away):
-            entries.append(Entry(calls=calls, steps=steps, solver=solver, grid=grid, error=away))
+        off = error(draw(how))
+        if math.isfinite(off):
+            entries.append(Entry(calls=calls, steps=steps, solver=solver, grid=grid, error=off))
         if line is not None:
             line.to(0.9 + 0.1 * place / len(tried), "errors")
     return found.model_copy(update={"entries": entries, "solvers": _kept(entries, solvers)})

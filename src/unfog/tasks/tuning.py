@@ -56,17 +56,23 @@ class Tuning(Part):
 
     Attributes:
         guided: the scale of requests with conditions that it is for; None for those without.
+        away: the strength of autoguidance of such requests.
         measure: a name of `MEASURES`.     floor: what two equally good sets differ by under it.
         solvers: steps -> rows.
     """
 
     guided: float | None = None
+    away: float = 1.0
     measure: str = Field(pattern=f"^({SHARE}|{SLICED})$")
     floor: float = 0.0
     trajectories: int = Field(ge=1)
     seconds: float = 0.0
     entries: list[Entry]
     solvers: dict[int, list[RowPart]] = Field(default_factory=dict)
+
+    def fits(self, guided: float | None, away: float) -> bool:
+        """Whether it is for requests that are guided so."""
+        return self.guided == guided and self.away == away
 
     @property
     def most(self) -> int:

@@ -14,7 +14,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
     """Default choices for images of (C, H, W), each with its reason.
 
     Returns: {"recipe", "net": {"name", **options}, "space": {"name", **options}, "batch", "lr",
-    "scale",
+    "scale", where there are many "autoguidance" and "weaker",
     "reasons": [sentence], "warnings": [sentence]}.
     """
     _, height, width = state_shape
@@ -62,8 +62,9 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         "space": space,
         "batch": max(1, min(batch, n_items)),
         "lr": lr or (1e-3 if net["name"] == "mlp" else 5e-3),
-        "scale": 1.5,
-        **({"autoguidance": 1.5, "weaker": 0.1} if n_items >= FEW else {}),
+        **(
+            {"scale": 1.5} if n_items < FEW else {"scale": 1.0, "autoguidance": 1.5, "weaker": 0.07}
+        ),
         "reasons": reasons,
         "warnings": warnings,
     }
