@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from unfog.errors import ResourceError
+from unfog.nets.outline import outline
 from unfog.tasks.assemble import build_model, build_objective, entries
 from unfog.tasks.config import Config
 from unfog.tasks.learn import batches_of
@@ -91,7 +92,7 @@ class Trials:
         key = json.dumps(size.net, sort_keys=True)
         if key not in self.needs:
             config = self.config(size)
-            with torch.device("meta"):  # nothing is allocated
+            with outline():  # nothing is allocated
                 alone = Need(memory.weights(build_model(config)), 0.0)
             free = memory.available(self.device)
             if free is not None and alone.training(1) > SHARE * free:

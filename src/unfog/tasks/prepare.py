@@ -29,6 +29,7 @@ from unfog.maths.targets import targets
 from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
+from unfog.nets.outline import outline
 from unfog.tasks.assemble import (
     build_objective,
     build_sampling,
@@ -314,7 +315,7 @@ def _net(
 ) -> dict[str, Any]:
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
-    with torch.device("meta"):  # nothing is allocated, whatever the size
+    with outline():  # nothing is allocated, whatever the size
         net = nets.make(content["name"], **{**options, **described}, given=specs)
     return {"name": content["name"], **net.options}
 
