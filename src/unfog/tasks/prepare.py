@@ -35,6 +35,7 @@ from unfog.tasks.assemble import (
     build_sampling,
     build_schedule,
 )
+from unfog.tasks.brief import Brief, brief_of
 from unfog.tasks.changes import augment_spec, augmented, crop_spec
 from unfog.tasks.config import Config, TrainConfig, override, resolved
 from unfog.tasks.few import grant
@@ -59,6 +60,7 @@ class Prepared:
         source: the noise that belongs to each state, where a coupling is paired.     start: weights
             to begin with instead of fresh ones.
         store: all training items, where memory does not hold their states.
+        brief: what a run of few updates is made with.
     """
 
     config: Config
@@ -69,6 +71,7 @@ class Prepared:
     source: State | None = None
     start: dict[str, Tensor] | None = None
     store: Stored | None = None
+    brief: Brief | None = None
 
     @property
     def count(self) -> int:
@@ -168,6 +171,10 @@ def prepare(
     specs = cond.specs | augment_spec(room, content["train"], given)
     specs |= crop_spec(content, given)
     content["net"] = _net(content["net"], described, specs)
+    own = {*settings, *(f"train.{k}" for k, v in (("batch", batch), ("lr", lr)) if v is not None)}
+    brief = brief_of(offered, chosen, own, content["train"]) if start is None else None
+    if brief is not None:
+        brief = replace(brief, net=_net(brief.net, described, specs))
     config = resolved(content)
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
@@ -175,7 +182,7 @@ def prepare(
     states, store, notes = training_states(items, splits, borders, shown)
     config = config.model_copy(update={"reasons": [*config.reasons, *notes]})
     config = fitted_to(config, states[0])
-    return Prepared(config, items, splits, borders, states, store=store)
+    return Prepared(config, items, splits, borders, states, store=store, brief=brief)
 
 
 def _target(content: dict[str, Any]) -> Any:

@@ -59,8 +59,8 @@ def rehearse(
         check_origin(config.data.origin)
     with blamed(said, "a model that can't be built"):
         with outline(), _at_most(len(weights), said):
-            outline = build_model(config)
-        files.check_fit(outline, weights, folder / "model.safetensors")
+            empty = build_model(config)
+        files.check_fit(empty, weights, folder / "model.safetensors")
         net = build_model(config)
         build_sampling(config)  # a solver that is not there is the folder's fault, not the caller's
     with blamed(folder / "codec.json", "a codec that can't be used"):

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 class PlainAdamW(torch.optim.AdamW):
     """torch's fused AdamW for weights in the CPU's memory, without what a compiler would need.
 
-    The same kernel, state and numbers. What torch does around it loads its compiler (1.7 CPU-seconds,
-    once) and sorts the weights by device at every update.
+    The same kernel, state and numbers. What torch does around it loads its compiler, which takes
+    1.7 CPU-seconds, and sorts the weights by device at every update.
     """
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
