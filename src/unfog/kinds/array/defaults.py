@@ -68,7 +68,7 @@ def briefly(size: int) -> dict[str, Any]:
         size: numbers per item.
     """
     width, lr = (64, 8e-3) if size <= PLAIN else (256, 4e-3)
-    net = {"name": "mlp", "width": width, "depth": 2, "vector": 32}
+    net: dict[str, Any] = {"name": "mlp", "width": width, "depth": 2, "vector": 32}
     if size <= PLAIN:
-        net["waves"] = 4
+        net |= {"waves": 4, "expand": 2.0}
     return {"net": net, "batch": 256, "lr": lr}
