@@ -53,7 +53,7 @@ CLOSING = 6
 """Copies of the weights in the last checkpoint and the run's own file, in 4-byte numbers."""
 WRITING = 125e6
 """Bytes a second that closing a run writes, reads again and hashes at least."""
-LEAVING, RETURNING = 0.75, 0.1
+LEAVING, RETURNING = 0.75, 0.05
 """CPU-seconds of starting the interpreter and of ending the process, the writing apart; and of
 returning to a process that goes on.
 """
