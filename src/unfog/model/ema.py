@@ -40,10 +40,8 @@ class Ema(Generic[M]):
         fresh = 1 - (1 - 1 / step) ** (self.gamma + 1)
         if self._followed is not model:  # a small net is updated faster than walked through
             sides: list[nn.Module] = [self.model, model]
-            self._lists = (
-                *(list(side.parameters()) for side in sides),
-                *(list(side.buffers()) for side in sides),
-            )
+            parts = [[*side.parameters()] for side in sides], [[*side.buffers()] for side in sides]
+            self._lists = tuple(list[Tensor](one) for both in parts for one in both)
             self._followed = model
         mine, theirs, own, other = self._lists
         torch._foreach_lerp_(mine, theirs, fresh)

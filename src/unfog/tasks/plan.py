@@ -18,7 +18,7 @@ from unfog.tasks.brief import BRIEFLY, HURRIED
 from unfog.tasks.config import Config
 from unfog.tasks.learn import batches_of
 from unfog.tasks.looking import PICTURE, Looking, looking
-from unfog.tasks.planrows import rows, warnings
+from unfog.tasks.planrows import reasons, rows, warnings
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
 from unfog.tasks.teach import learning
@@ -239,7 +239,7 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     facts["warnings"] = warnings(config, items)
     facts["limit"] = config.train.memory
     facts["arrangement"] = way.said(size.batch)
-    facts["rows"] = rows(config, facts, _reasons(prepared.config, wishes, why, size), items)
+    facts["rows"] = rows(config, facts, reasons(prepared.config, wishes, why, size), items)
     return prepared.with_config(config.model_copy(update={"plan": facts}))
 
 
@@ -311,22 +311,6 @@ def _last(how: Looking, cost: Cost | None, config: Config) -> float:
     work = how.share * config.train.steps * cost.seconds
     alone = work / max(1, how.count, how.quality)
     return round(alone + (PICTURE if how.every else 0.0), 3)
-
-
-def _reasons(config: Config, wishes: Wishes, why: str, size: Size) -> dict[str, str]:
-    """Why this net, batch and number of steps."""
-    own = size.batch == config.train.batch
-    return {
-        "net": config.reasons[0] if wishes.net else f"{config.reasons[0]}; {why}",
-        "batch": "as asked for"
-        if wishes.batch
-        else "the kind's default"
-        if own
-        else "smaller than the kind's default, for more updates",
-        "steps": "what the time allows at the measured speed"
-        if wishes.steps is None
-        else "as asked for",
-    }
 
 
 def _chosen(
