@@ -48,7 +48,7 @@ def test_what_the_user_sets_stays():
     assert config.train.lr == 1e-3
 
 
-@pytest.mark.parametrize("recipe", ["meanflow", "rectified"])
+@pytest.mark.parametrize("recipe", ["rectified", "flowmap", "few"])
 def test_recipes_of_their_own_shape_have_no_brief_net(recipe):
     chosen, offered = recipes[recipe], defaults((2,), 500)
     assert brief_of(offered, chosen, (), {"batch": 1, "lr": 1.0}) is None

@@ -44,7 +44,8 @@ def brief_of(
         train: the settings of the training so far.
     """
     found = offered.get("brief")
-    bound = recipe.net or recipe.space or recipe.flowmap or recipe.wishes or recipe.reflow
+    own = (recipe.net, recipe.space, recipe.flowmap, recipe.reflow)
+    bound = recipe.wishes or any(part is not None for part in own)
     if found is None or bound or any(key.split(".")[0] in ("net", "space") for key in settings):
         return None
     fixed = {key.removeprefix("train.") for key in settings} | recipe.train.keys()
