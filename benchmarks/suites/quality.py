@@ -36,7 +36,6 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--most", type=float, default=60, help="CPU-seconds on small sets")
-    parser.add_argument("--dino", metavar="FILE", help="x,y of the 142 points, with a header")
     parser.add_argument("--methods", nargs="*", default=list(FASHION), choices=list(FASHION))
     parser.add_argument("--small", action=argparse.BooleanOptionalAction, default=True)
 
@@ -76,10 +75,7 @@ def first_minute(turn: int, asked: argparse.Namespace, home: Home, book: Book) -
     folder = home.cache / "runs"
     folder.mkdir(parents=True, exist_ok=True)
     for case, budgets in SECONDS.items():
-        known = points.data(case, asked.dino)
-        if known is None:
-            continue
-        train, held = known
+        train, held = points.data(case)
         source = folder / f"{case}.npy"
         np.save(source, train)
         floor = Turn(REAL, "", "unfog", {"case": case})
@@ -87,7 +83,8 @@ def first_minute(turn: int, asked: argparse.Namespace, home: Home, book: Book) -
             book.add({"contestant": REAL, "key": floor.key, **points.floor(case, train, held)})
         for budget in (b for b in budgets if b <= asked.most):
             key = {"case": case, "budget": float(budget), "seed": turn}
-            request = {"source": str(source), "count": 2000 if case == "dino" else len(held)}
+            count = points.COUNT if case == "dino" else len(held)
+            request = {"source": str(source), "count": count, "own": case == "dino"}
             turns = [Turn(name, *where, key, request) for name, where in SMALL.items()]
             look = functools.partial(apart, case, held)
             run(rotated(turns, turn), book, home, look)

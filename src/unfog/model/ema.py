@@ -31,16 +31,22 @@ class Ema(Generic[M]):
         self.model: M = copy.deepcopy(model).requires_grad_(False).eval()
         self.length = length
         self.gamma = exponent(length)
+        self._followed: nn.Module | None = None
+        self._lists: tuple[list[Tensor], ...] = ()
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Take in the weights after update number `step`, counted from 1."""
         fresh = 1 - (1 - 1 / step) ** (self.gamma + 1)
-        mine: list[Tensor] = list(self.model.parameters())
-        theirs: list[Tensor] = list(model.parameters())
+        if self._followed is not model:  # a small net is updated faster than walked through
+            sides: list[nn.Module] = [self.model, model]
+            parts = [[*side.parameters()] for side in sides], [[*side.buffers()] for side in sides]
+            self._lists = tuple(list[Tensor](one) for both in parts for one in both)
+            self._followed = model
+        mine, theirs, own, other = self._lists
         torch._foreach_lerp_(mine, theirs, fresh)
-        for own, other in zip(self.model.buffers(), model.buffers(), strict=True):
-            own.copy_(other)
+        if own:
+            torch._foreach_copy_(own, other)
 
     def tensors(self) -> dict[str, Tensor]:
         return dict(self.model.state_dict())

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from unfog.errors import ShapeError
 from unfog.nets.attention import Modulation, normed, unit
 from unfog.nets.conditions import Conditions
-from unfog.nets.embed import TimeEmbedding
+from unfog.nets.embed import TimeEmbedding, sinusoids
 from unfog.nets.given import Given
 from unfog.nets.recompute import passed
 from unfog.nets.registry import nets
@@ -53,6 +53,11 @@ class MLP(nn.Module):
         given: condition specs.    two_times: embed s as well (flow maps).
         out_channels: first size of the output, if not that of `shape`.
         dropout: share of the hidden units that are dropped in training.
+        waves: show every number of the state with the cosines and sines of so many octaves of it,
+            from half a radian per unit on; a perceptron alone learns fine detail in a few
+            coordinates late. 0 = the numbers alone.
+    Ref: Tancik et al. 2020, Fourier Features Let Networks Learn High Frequency Functions in Low
+    Dimensional Domains, sec. 6 (positional encoding).
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class MLP(nn.Module):
         two_times: bool = False,
         out_channels: int | None = None,
         dropout: float = 0.0,
+        waves: int = 0,
     ) -> None:
         super().__init__()
         self.shape = tuple(shape)
@@ -73,7 +79,8 @@ class MLP(nn.Module):
         hidden = max(8, round(width * expand / 8) * 8)
         self.time = TimeEmbedding(vector, two_times)
         self.conditions = Conditions(given, vector, tokens=False, grid=False)
-        self.first = nn.Linear(math.prod(self.shape), width)
+        self.waves = waves
+        self.first = nn.Linear(math.prod(self.shape) * (1 + 2 * waves), width)
         self.blocks = nn.ModuleList(Gated(width, hidden, vector, dropout) for _ in range(depth))
         self.modulation = Modulation(vector, width, 2)
         self.last = nn.Linear(width, math.prod(self.out_shape))
@@ -87,6 +94,7 @@ class MLP(nn.Module):
             "two_times": two_times,
             "out_channels": out_channels,
             "dropout": dropout,
+            "waves": waves,
         }
         self.initialise()
 
@@ -114,7 +122,11 @@ class MLP(nn.Module):
             )
         vector = self.time(t, s, batch) + self.conditions(cond, batch).vector
         vector = F.silu(vector)
-        x = self.first(x_t.flatten(1))
+        x = x_t.flatten(1)
+        if self.waves:
+            octaves = 2.0 ** torch.arange(-1, self.waves - 1, device=x.device)
+            x = torch.cat([x, sinusoids(x, octaves).flatten(1)], dim=1)
+        x = self.first(x)
         for block in self.blocks:
             x = passed(block, x, vector)
         x = self.last(normed(x, *self.modulation(vector)))

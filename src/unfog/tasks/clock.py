@@ -38,8 +38,8 @@ FIRST = 8
 """Updates before the first look: 30 images on their principal components are copied after 40."""
 EARLIEST = 4
 """The first look comes in the first of so many parts of the run, however many items there are."""
-SHORT = 25
-"""Updates of a run below which it is not watched."""
+SHORT, BRIEF = 25, 10.0
+"""Updates of a run below which it is not watched; seconds of a budget, where it does not stop."""
 MOST, ROWS, SOME = 400, 2000, 64
 """Samples a look: at most, of tables at most, and at least."""
 PAIRS = 20_000_000
@@ -83,7 +83,7 @@ def moments(config: Config, count: int, held: int | None = None) -> Moments:
 
     The first comes when every item was seen eight times, or after a quarter of the run; so many
     samples are drawn as a fiftieth of the run's work allows. Runs of fewer than 25 updates are not
-    watched at all.
+    watched at all, and neither are runs of seconds that it would not stop.
 
     Few items are copied for certain, and in a short time: looks lie closer together, at few
     samples, and at more where these show something. There copying is the end of the run, so
@@ -93,7 +93,8 @@ def moments(config: Config, count: int, held: int | None = None) -> Moments:
         count: training items.      held: validation items; as many as are enough where not given.
     """
     t = config.train
-    if t.steps < SHORT:
+    moment = t.budget is not None and t.budget < BRIEF and not _stops(config)
+    if t.steps < SHORT or moment:
         return Moments((), 0)
     begin = max(FIRST, math.ceil(min(EPOCHS * count / t.batch, t.steps / EARLIEST)))
     work = t.steps * (3 * t.batch + UPDATE) / min(DRAWING, config.sampling_steps)

@@ -170,6 +170,7 @@ def fit(
             precision=precision,
             dry=dry_run,
             looks="train.looks" in settings,
+            ends=spent > 0,
         )
         if other is not None:
             prepared = started(prepared, other)

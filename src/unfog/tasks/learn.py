@@ -45,6 +45,9 @@ from unfog.train.plan import Pace
 from unfog.train.rescue import Rescue
 from unfog.train.schedule import Horizon
 
+SHOWN = 30.0
+"""Seconds of a budget from which TensorBoard events are written."""
+
 
 def batches_of(prepared: Prepared) -> Batches:
     """The training batches of a prepared run."""
@@ -99,6 +102,11 @@ def _augment(prepared: Prepared) -> Callable[..., Any] | None:
         return space.into(x), {**cond, AUGMENT: how}
 
     return augment
+
+
+def _lasting(config: Config) -> bool:
+    """Whether the run is long enough to be followed in TensorBoard, whose events take a second."""
+    return config.train.budget is None or config.train.budget >= SHOWN
 
 
 def learn(
@@ -214,7 +222,7 @@ def learn(
         rescue=rescue,
         micro=course.micro,
     )
-    log = Log(folder, after=course.start) if world.chief else None
+    log = Log(folder, after=course.start, board=_lasting(config)) if world.chief else None
     world.lead(lambda: looks.begin(course.start))
 
     def tell(step: int, name: str, seen: Seen) -> None:

@@ -12,15 +12,26 @@ from typing import Any
 import torch
 
 from unfog.errors import ResourceError
+from unfog.nets.outline import outline
 from unfog.tasks.assemble import build_model, build_objective, entries
+from unfog.tasks.brief import BRIEFLY, HURRIED
 from unfog.tasks.config import Config
 from unfog.tasks.learn import batches_of
 from unfog.tasks.looking import PICTURE, Looking, looking
-from unfog.tasks.planrows import rows, warnings
+from unfog.tasks.planrows import reasons, rows, warnings
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
 from unfog.tasks.teach import learning
-from unfog.tasks.within import LATER, Arrangement, arrange, beyond, smaller, watching
+from unfog.tasks.within import (
+    LATER,
+    SHARE,
+    Arrangement,
+    arrange,
+    beyond,
+    smaller,
+    too_large,
+    watching,
+)
 from unfog.train import memory
 from unfog.train.batches import Batches
 from unfog.train.dist import here, threads
@@ -34,16 +45,18 @@ TRIAL = 100
 """Steps asked for from which trying a few first is worth the while."""
 LONGEST = 3.0
 """Seconds that one size is tried at one precision, at most."""
+SHORTEST = 0.1
+"""The same at least, where that is no more than a fiftieth of the time."""
 HOPE = 4
 """No precision and no number of threads makes a size so many times faster."""
-SHARE = 0.9
-"""Of the memory that is free, the most a run may be planned to take."""
 CLOSING = 6
 """Copies of the weights in the last checkpoint and the run's own file, in 4-byte numbers."""
 WRITING = 125e6
 """Bytes a second that closing a run writes, reads again and hashes at least."""
-LEAVING = 0.75
-"""CPU-seconds of starting the interpreter and of ending the process, the writing apart."""
+LEAVING, RETURNING = 0.75, 0.05
+"""CPU-seconds of starting the interpreter and of ending the process, the writing apart; and of
+returning to a process that goes on.
+"""
 
 
 @dataclass(frozen=True)
@@ -55,6 +68,7 @@ class Wishes:
         spent: seconds of the budget that are gone already.
         net, batch, looks: True where the user has chosen it.
         precision: "auto", "float32" or "bfloat16".     dry: stop after the plan.
+        ends: the process is there for this run alone and ends with it.
     """
 
     steps: int | None
@@ -65,6 +79,7 @@ class Wishes:
     precision: str
     dry: bool = False
     looks: bool = False
+    ends: bool = True
 
 
 @dataclass
@@ -83,7 +98,8 @@ class Trials:
 
     def config(self, size: Size) -> Config:
         config = self.prepared.config
-        train = config.train.model_copy(update={"batch": size.batch})
+        made = {"batch": size.batch, **({} if size.lr is None else {"lr": size.lr})}
+        train = config.train.model_copy(update=made)
         return config.model_copy(update={"net": size.net, "train": train})
 
     def need(self, size: Size) -> Need:
@@ -91,7 +107,7 @@ class Trials:
         key = json.dumps(size.net, sort_keys=True)
         if key not in self.needs:
             config = self.config(size)
-            with torch.device("meta"):  # nothing is allocated
+            with outline():  # nothing is allocated
                 alone = Need(memory.weights(build_model(config)), 0.0)
             free = memory.available(self.device)
             if free is not None and alone.training(1) > SHARE * free:
@@ -205,7 +221,8 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     planning = time.monotonic() - begun
     busy = planning / max(1e-3, time.process_time() - worked)  # others use this machine too
     wanted = trials.need(size)
-    closing = (LEAVING + CLOSING * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
+    leaving = LEAVING if wishes.ends else RETURNING
+    closing = (leaving + CLOSING * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
     config = trials.config(size)
     way = trials.way(size)
     how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
@@ -222,7 +239,7 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     facts["warnings"] = warnings(config, items)
     facts["limit"] = config.train.memory
     facts["arrangement"] = way.said(size.batch)
-    facts["rows"] = rows(config, facts, _reasons(prepared.config, wishes, why, size), items)
+    facts["rows"] = rows(config, facts, reasons(prepared.config, wishes, why, size), items)
     return prepared.with_config(config.model_copy(update={"plan": facts}))
 
 
@@ -238,7 +255,7 @@ def _settled(trials: Trials, wishes: Wishes, begun: float) -> tuple[Size, str, C
     config = trials.prepared.config
     own = Size("the default size", config.net, config.train.batch)
     if wishes.steps is None:
-        trials.seconds = min(LONGEST, 0.006 * wishes.left)
+        trials.seconds = min(LONGEST, max(0.006 * wishes.left, min(SHORTEST, 0.02 * wishes.left)))
         sizes, start = [own], 0
         if not wishes.net:
             sizes, start = ladder(config.net, config.train.batch, batch_fixed=wishes.batch)
@@ -296,34 +313,6 @@ def _last(how: Looking, cost: Cost | None, config: Config) -> float:
     return round(alone + (PICTURE if how.every else 0.0), 3)
 
 
-def _reasons(config: Config, wishes: Wishes, why: str, size: Size) -> dict[str, str]:
-    """Why this net, batch and number of steps."""
-    own = size.batch == config.train.batch
-    return {
-        "net": config.reasons[0] if wishes.net else f"{config.reasons[0]}; {why}",
-        "batch": "as asked for"
-        if wishes.batch
-        else "the kind's default"
-        if own
-        else "smaller than the kind's default, for more updates",
-        "steps": "what the time allows at the measured speed"
-        if wishes.steps is None
-        else "as asked for",
-    }
-
-
-def too_large(wanted: float, free: float, needs: Need, batch: int) -> ResourceError:
-    """Training that does not fit into memory, and what to do about it."""
-    fix = "a smaller net (--set net.width=…)"
-    if batch * needs.item > 0.5 * wanted and batch > 1:
-        fits = max(1, int(batch * SHARE * free / wanted / 2))
-        fix = f"a smaller batch (--batch {fits}) or {fix}"
-    return ResourceError(
-        f"training would take about {memory.size(wanted)} of memory and {memory.size(free)} are "
-        f"free; use {fix}"
-    )
-
-
 def _chosen(
     trials: Trials, sizes: list[Size], start: int, wishes: Wishes, begun: float
 ) -> tuple[Size, str]:
@@ -349,6 +338,11 @@ def _chosen(
             return f"a larger net would have more parameters than the data has numbers ({numbers})"
         return None
 
+    brief = trials.prepared.brief
+    if brief is not None and updates(sizes[start]) < BRIEFLY:
+        sizes = brief.sizes()
+        size, why = climb(sizes, len(sizes) - 1, updates, allowed, enough=HURRIED)
+        return size, why if size is sizes[0] else f"{size.words}; {why}"
     return climb(sizes, start, updates, allowed)
 
 

@@ -9,6 +9,7 @@ from unfog.tasks.assemble import entries
 from unfog.tasks.config import Config
 from unfog.tasks.recipes import recipes
 from unfog.tasks.show import table
+from unfog.tasks.sizes import Size
 from unfog.train.memory import size
 from unfog.train.plan import span
 
@@ -167,3 +168,21 @@ def show_plan(facts: dict[str, Any], *, quiet: bool = False) -> None:
     table(("plan:", "choice", "why"), rows, sys.stderr)
     for text in facts["warnings"]:
         print(f"warning: {text}", file=sys.stderr, flush=True)
+
+
+def reasons(config: Config, wishes: Any, why: str, chosen: Size) -> dict[str, str]:
+    """Why this net, batch and number of steps; `wishes` are the plan's."""
+    own = chosen.batch == config.train.batch
+    return {
+        "net": config.reasons[0] if wishes.net else f"{config.reasons[0]}; {why}",
+        "batch": "as asked for"
+        if wishes.batch
+        else "the kind's default"
+        if own
+        else "the net's for few updates"
+        if chosen.lr is not None
+        else "smaller than the kind's default, for more updates",
+        "steps": "what the time allows at the measured speed"
+        if wishes.steps is None
+        else "as asked for",
+    }

@@ -29,11 +29,13 @@ from unfog.maths.targets import targets
 from unfog.model import spaces
 from unfog.model.spaces.fields import Fields
 from unfog.nets import nets
+from unfog.nets.outline import outline
 from unfog.tasks.assemble import (
     build_objective,
     build_sampling,
     build_schedule,
 )
+from unfog.tasks.brief import Brief, brief_of
 from unfog.tasks.changes import augment_spec, augmented, crop_spec
 from unfog.tasks.config import Config, TrainConfig, override, resolved
 from unfog.tasks.few import grant
@@ -58,6 +60,7 @@ class Prepared:
         source: the noise that belongs to each state, where a coupling is paired.     start: weights
             to begin with instead of fresh ones.
         store: all training items, where memory does not hold their states.
+        brief: what a run of few updates is made with.
     """
 
     config: Config
@@ -68,6 +71,7 @@ class Prepared:
     source: State | None = None
     start: dict[str, Tensor] | None = None
     store: Stored | None = None
+    brief: Brief | None = None
 
     @property
     def count(self) -> int:
@@ -167,6 +171,10 @@ def prepare(
     specs = cond.specs | augment_spec(room, content["train"], given)
     specs |= crop_spec(content, given)
     content["net"] = _net(content["net"], described, specs)
+    own = {*settings, *(f"train.{k}" for k, v in (("batch", batch), ("lr", lr)) if v is not None)}
+    brief = brief_of(offered, chosen, own, content["train"]) if start is None else None
+    if brief is not None:
+        brief = replace(brief, net=_net(brief.net, described, specs))
     config = resolved(content)
     for build in (build_objective, build_schedule, build_sampling):
         build(config)  # a wrong name is refused now, not after the training
@@ -174,7 +182,7 @@ def prepare(
     states, store, notes = training_states(items, splits, borders, shown)
     config = config.model_copy(update={"reasons": [*config.reasons, *notes]})
     config = fitted_to(config, states[0])
-    return Prepared(config, items, splits, borders, states, store=store)
+    return Prepared(config, items, splits, borders, states, store=store, brief=brief)
 
 
 def _target(content: dict[str, Any]) -> Any:
@@ -317,7 +325,7 @@ def _net(
 ) -> dict[str, Any]:
     """The net's full options, as the net itself resolves them."""
     options = {k: v for k, v in content.items() if k != "name"}
-    with torch.device("meta"):  # nothing is allocated, whatever the size
+    with outline():  # nothing is allocated, whatever the size
         net = nets.make(content["name"], **{**options, **described}, given=specs)
     return {"name": content["name"], **net.options}
 

@@ -16,6 +16,7 @@ from unfog.errors import RunError
 from unfog.kinds.origin import check_origin
 from unfog.model import files
 from unfog.model.model import Model
+from unfog.nets.outline import outline
 from unfog.tasks.assemble import blank, build_model, build_sampling
 from unfog.tasks.config import Config
 from unfog.tasks.runfolder import Borders
@@ -57,9 +58,9 @@ def rehearse(
         _agree(said, config, borders)
         check_origin(config.data.origin)
     with blamed(said, "a model that can't be built"):
-        with torch.device("meta"), _at_most(len(weights), said):
-            outline = build_model(config)
-        files.check_fit(outline, weights, folder / "model.safetensors")
+        with outline(), _at_most(len(weights), said):
+            empty = build_model(config)
+        files.check_fit(empty, weights, folder / "model.safetensors")
         net = build_model(config)
         build_sampling(config)  # a solver that is not there is the folder's fault, not the caller's
     with blamed(folder / "codec.json", "a codec that can't be used"):

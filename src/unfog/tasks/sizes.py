@@ -22,12 +22,14 @@ class Size:
     Attributes:
         words: how they differ from the kind's default.
         gain: at most so many times the default's updates in the same time.
+        lr: the step size that goes with it; None = the run's.
     """
 
     words: str
     net: dict[str, Any]
     batch: int
     gain: float = 1.0
+    lr: float | None = None
 
 
 def ladder(net: dict[str, Any], batch: int, *, batch_fixed: bool = False) -> tuple[list[Size], int]:
@@ -69,18 +71,21 @@ def climb(
     start: int,
     updates: Callable[[Size], float],
     allowed: Callable[[Size], str | None],
+    *,
+    enough: int = ENOUGH,
 ) -> tuple[Size, str]:
     """The size to train, and why.
 
     Args:
         updates: how many the budget allows at this size, by measuring.
         allowed: None, or why a larger size is out of question.
+        enough: updates below which a smaller size is taken.
     """
     at = start
     first = has = updates(sizes[at])
-    while has < ENOUGH and at > 0:
+    while has < enough and at > 0:
         at -= 1
-        while at > 0 and first * sizes[at].gain < ENOUGH:  # can't be enough, so it isn't tried
+        while at > 0 and first * sizes[at].gain < enough:  # can't be enough, so it isn't tried
             at -= 1
         has = updates(sizes[at])
     if at < start:
@@ -88,7 +93,7 @@ def climb(
             f"{sizes[at].words}: about {_round(has)} updates fit the budget instead of "
             f"{_round(first)}"
         )
-    if has < ENOUGH:
+    if has < enough:
         return sizes[at], f"the smallest there is; {_round(has)} updates are few"
     why = f"{_round(has)} updates fit the budget; a larger net would want {PLENTY}"
     while at + 1 < len(sizes) and has >= PLENTY:

@@ -19,6 +19,8 @@ from unfog.train.plan import Need
 if TYPE_CHECKING:
     from unfog.tasks.prepare import Prepared
 
+SHARE = 0.9
+"""Of the memory that is free, the most a run may be planned to take."""
 SAFE = 0.6
 """Of the room for an update, the most that arithmetic may fill: kernels need work space too."""
 SLACK = 0.05
@@ -136,3 +138,15 @@ def watching(prepared: Prepared, config: Config) -> float:
     numbers = codec.fields.get("num", {}).get("size", 0)
     wide = 3 * numbers + sum(size for size in sizes if size <= 100)
     return 20.0 * rows * wide + 16.0 * CELLS
+
+
+def too_large(wanted: float, free: float, needs: Need, batch: int) -> ResourceError:
+    """Training that does not fit into memory, and what to do about it."""
+    fix = "a smaller net (--set net.width=…)"
+    if batch * needs.item > 0.5 * wanted and batch > 1:
+        fits = max(1, int(batch * SHARE * free / wanted / 2))
+        fix = f"a smaller batch (--batch {fits}) or {fix}"
+    return ResourceError(
+        f"training would take about {memory.size(wanted)} of memory and {memory.size(free)} are "
+        f"free; use {fix}"
+    )

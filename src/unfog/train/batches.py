@@ -68,11 +68,12 @@ class Batches:
 
     def index(self, number: int) -> np.ndarray:
         """The items of batch `number`, counted from 0."""
-        wanted = np.arange(number * self.size, (number + 1) * self.size)
-        epochs, places = np.divmod(wanted, self.count)
-        return np.concatenate(
-            [_placed(self.seed, self.count, int(e), places[epochs == e]) for e in np.unique(epochs)]
-        )
+        begin, end, count = number * self.size, (number + 1) * self.size, self.count
+        parts = []
+        for epoch in range(begin // count, (end - 1) // count + 1):
+            first, last = max(0, begin - epoch * count), min(count, end - epoch * count)
+            parts.append(_placed(self.seed, count, epoch, first, last))
+        return np.concatenate(parts)
 
     def since(self, number: int, share: Share | None = None) -> Iterator[Batch]:
         """Batches number, number + 1, …; of each only a share where one is named."""
@@ -95,11 +96,11 @@ class Batches:
             number += 1
 
 
-def _placed(seed: int, count: int, epoch: int, places: np.ndarray) -> np.ndarray:
-    """The items at these places of an epoch."""
+def _placed(seed: int, count: int, epoch: int, first: int, last: int) -> np.ndarray:
+    """The items at the places first … last - 1 of an epoch."""
     if count > MANY:
-        return shuffled(places, count, mix(seed, 17, epoch))
-    return _order(seed, count, epoch)[places]
+        return shuffled(np.arange(first, last), count, mix(seed, 17, epoch))
+    return _order(seed, count, epoch)[first:last]
 
 
 @lru_cache(maxsize=4)  # one epoch's order is needed by many batches in a row

@@ -20,10 +20,11 @@ from unfog.model.connect import Teacher, connect
 from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
-from unfog.nets.units import dropping
+from unfog.nets.units import Dropout, dropping
 from unfog.train.batches import Batches, to_device
 from unfog.train.dist import ALONE, World
 from unfog.train.importance import Importance, weighted
+from unfog.train.optim import clipped
 from unfog.train.parallel import norm_of, synchronised
 from unfog.train.pieces import Pieces, backward
 from unfog.train.rescue import Diverged, Rescue
@@ -161,7 +162,7 @@ def train(
                     raise
             if found is None:  # outside the handler, which keeps everything alive that was computed
                 said.append(f"step {step + 1}: {pieces.halve()}")
-        norm = norm_of(nn.utils.clip_grad_norm_(parameters, clip))
+        norm = norm_of(clipped(parameters, clip))
         (losses, times), norm = world.gather(share, torch.stack(found), norm)
         loss = losses.mean()
         finite = bool(torch.isfinite(norm) & torch.isfinite(loss))
@@ -194,6 +195,7 @@ class Losses(nn.Module):
     def __init__(self, model: Model):
         super().__init__()
         self.model = model
+        self.drops = any(isinstance(part, Dropout) and part.rate for part in model.net.modules())
 
     def forward(
         self,
@@ -236,5 +238,7 @@ class Losses(nn.Module):
         if objective.flowmap is not None:
             asked |= {"flowmap": objective.flowmap, "teacher": objective.teacher}
             return connect(model, x, cond or None, **asked)
+        if not self.drops:
+            return model.loss(x, cond or None, **asked)
         with dropping(model.net, share.rng(rng.at(UNITS))):
             return model.loss(x, cond or None, **asked)

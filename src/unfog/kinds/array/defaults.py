@@ -6,6 +6,8 @@ import math
 from typing import Any
 
 FEW = 1000
+PLAIN = 8
+"""Numbers an item up to which a narrow net is enough for a run of few updates."""
 
 
 def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False) -> dict[str, Any]:
@@ -15,7 +17,8 @@ def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False)
         rings: whether axes were declared to be closed, which only a U-Net can make use of.
 
     Returns: {"recipe", "net": {"name", **options}, "space": {"name", **options}, "batch", "lr",
-    "scale", "reasons": [sentence], "warnings": [sentence]}.
+    "scale", "reasons": [sentence], "warnings": [sentence], "brief"}; the last is what to take
+    where the time allows few updates: None, or {"net", "batch", "lr"}.
     """
     rank, size = len(state_shape), math.prod(state_shape)
     grid = 2 <= rank <= 4 and min(state_shape[1:]) >= 8
@@ -39,7 +42,9 @@ def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False)
         net = {"name": "mlp", "width": 256 if size <= 64 else 512}
         reasons = [f"a perceptron, because {size} numbers per item have no order to rely on"]
         batch = 256
+    brief = None if grid else briefly(size)
     return {
+        "brief": brief,
         "recipe": "flow",
         "net": net,
         "space": space,
@@ -53,3 +58,17 @@ def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False)
         if n_items < FEW
         else [],
     }
+
+
+def briefly(size: int) -> dict[str, Any]:
+    """For a run of a few thousand updates: a flat net that costs little an update, large steps,
+    and noise drawn anew for every item often enough, however few items there are.
+
+    Args:
+        size: numbers per item.
+    """
+    width, lr = (64, 8e-3) if size <= PLAIN else (256, 4e-3)
+    net: dict[str, Any] = {"name": "mlp", "width": width, "depth": 2, "vector": 32}
+    if size <= PLAIN:
+        net |= {"waves": 4, "expand": 2.0}
+    return {"net": net, "batch": 256, "lr": lr}
