@@ -14,6 +14,7 @@ from unfog.tasks import learn as learning
 from unfog.tasks.fit import fit
 from unfog.tasks.predictor import guided
 from unfog.tasks.prepare import prepare
+from unfog.tasks.teach import Guided
 from unfog.tasks.weaker import FILE, STEP, Weaker, with_weaker
 
 STEPS = 80
@@ -166,3 +167,24 @@ def test_images_have_it_in_the_kinds_own_recipe_only():
         )  # fmt: skip
         found[recipe] = (prepared.config.autoguidance, prepared.config.train.weaker)
     assert found == {"flow": (1.5, 0.07), "ddpm": (1.0, 0.0)}
+
+
+def test_distilling_learns_the_runs_autoguidance_with_it(run, data, tmp_path):
+    student = run.distill(source=data, out=tmp_path / "student", steps=2, quiet=True)
+    assert student.config.teacher["autoguidance"] == 1.5
+    assert student.config.autoguidance == 1.0
+    assert student.weaker is None
+    assert any("autoguided at 1.5" in said for said in student.config.reasons)
+    plain = run.distill(source=data, out=tmp_path / "plain", autoguidance=1, steps=2, quiet=True)
+    assert plain.config.teacher["autoguidance"] == 1.0
+    pairs = zip(student.net.parameters(), plain.net.parameters())
+    assert not all(torch.equal(a, b) for a, b in pairs)
+    with pytest.raises(ArgumentError, match="stored none"):
+        plain.distill(source=data, out=tmp_path / "twice", autoguidance=2, steps=2, quiet=True)
+
+
+def test_a_teacher_is_guided_as_samples_are(run):
+    x_t, t = torch.randn(5, 3), torch.full((5,), 0.4)
+    told = Guided(run.net, 1.0, run.weaker, 1.5)(None)(x_t, t)
+    wanted = guided(run.net, None, 1.0, weaker=run.weaker, away=1.5)(x_t, t[0])
+    assert torch.allclose(told, wanted, atol=1e-5)

@@ -21,6 +21,7 @@ def distill(
     source: str | None = None,
     objective: str | None = None,
     scale: float | None = None,
+    autoguidance: float | None = None,
     budget: str | None = None,
     steps: int | None = None,
     batch: int | None = None,
@@ -51,6 +52,8 @@ def distill(
         See `unfog flowmaps`.
     scale
         Guidance that is learnt with it, so that sampling needs no second call.
+    autoguidance
+        The same, away from RUN's early state; RUN's own where neither is given.
     budget
         Wall-clock time for all of it: 90s, 10m, 2h. Default 5m.
     steps
@@ -85,6 +88,7 @@ def distill(
         source=source,
         objective=objective,
         scale=scale,
+        autoguidance=autoguidance,
         budget=budget,
         steps=steps,
         batch=batch,

@@ -117,6 +117,14 @@ def write_manifest(folder: pathlib.Path, names: list[str]) -> None:
     write_json(folder / MANIFEST, {"files": {name: digest(folder / name) for name in names}})
 
 
+def listed(folder: pathlib.Path) -> list[str]:
+    """The files that a folder's manifest names; none where there is no manifest."""
+    path = folder / MANIFEST
+    content = read_json(path) if path.exists() else {}
+    found = content.get("files") if isinstance(content, dict) else None
+    return list(found) if isinstance(found, dict) else []
+
+
 def check_manifest(folder: pathlib.Path, only: Collection[str] | None = None) -> list[str]:
     """Compare every listed file, or those of them in `only`, with its size and SHA-256. Raises
     RunError naming the first that differs.

@@ -123,7 +123,7 @@ class Config(Part):
             its data, how many tensors were taken and which are new.
         flowmap: the objective that connects two times; None = an ordinary model.
         teacher: whose flow a flow map learns, if a run's: its folder, the SHA-256 of its manifest,
-            and the guidance scale that is learnt with it.
+            and the guidance scale and autoguidance that are learnt with it.
     """
 
     format: int = FORMAT

@@ -31,6 +31,7 @@ from unfog.tasks.recipes import recipes
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, read_start
 from unfog.tasks.stored import training_states
+from unfog.tasks.weaker import checked_away
 from unfog.train.dist import here, place, together
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ def distill(
     source: Any = None,
     objective: str | None = None,
     scale: float | None = None,
+    autoguidance: float | None = None,
     budget: str | float | None = None,
     steps: int | None = None,
     batch: int | None = None,
@@ -76,6 +78,8 @@ def distill(
         source: the data that the run was fitted on, where it is no longer where it was.
         objective: a row of `flowmaps`; the recipe's where None.
         scale: guidance that is learnt with it, so that sampling needs no second call; None = 1.
+        autoguidance: the same away from the teacher's weaker model; where None, the teacher's own
+            if no scale is asked for, else 1.
         budget: wall-clock time for all of it (default 5m); or `steps`.
         settings: dotted keys of these parts: flowmap, times, weight, schedule, grid, train, solver,
             sampling_steps.
@@ -98,7 +102,7 @@ def distill(
     asked = dict(settings or {})
     asked |= {f"train.{k}": v for k, v in (("batch", batch), ("lr", lr)) if v is not None}
     if not resume:  # what is wrong is refused before a folder is made
-        student = _content(teacher, objective, scale, asked, seed, str(used))
+        student = _content(teacher, objective, scale, autoguidance, asked, seed, str(used))
     folder, keeper = pathlib.Path(), None
     if not dry_run:
         folder, keeper = temporary(world) if out is None else (pathlib.Path(out), None)
@@ -109,7 +113,7 @@ def distill(
     planned = None
     if resume:
         prepared = again(folder, source)
-        _same(prepared.config, teacher, folder, objective, scale, steps, seed, asked)
+        _same(prepared.config, teacher, folder, objective, scale, autoguidance, steps, seed, asked)
         note(f"resuming {folder}", quiet=quiet)
     else:
         prepared = _prepared(teacher, student, source, items)
@@ -139,6 +143,7 @@ def _content(
     teacher: Start,
     objective: str | None,
     scale: float | None,
+    autoguidance: float | None,
     settings: dict[str, Any],
     seed: int,
     device: str,
@@ -146,6 +151,8 @@ def _content(
     """The student's configuration: the teacher's, but for how it learns and samples."""
     old, recipe = teacher.config, recipes["flowmap"]
     _check(teacher, scale)
+    usual = old.autoguidance if scale is None else 1.0
+    away = usual if autoguidance is None else checked_away(teacher.folder, autoguidance)
     train = old.train.model_dump(exclude=set(ONCE))
     content: dict[str, Any] = {
         **old.to_json(),
@@ -171,6 +178,7 @@ def _content(
             "run": str(teacher.folder.resolve()),
             "manifest": teacher.manifest,
             "scale": 1.0 if scale is None else scale,
+            "autoguidance": away,
         },
         "plan": {},
         "start": {},
@@ -180,7 +188,7 @@ def _content(
         content["net"]["dropout"] = 0.0
         content["reasons"].append("flow maps are trained without the teacher's dropout of units")
     _well_posed(content)
-    if content["teacher"]["scale"] != 1 and settings.get("flowmap.onward"):
+    if (content["teacher"]["scale"] != 1 or away != 1) and settings.get("flowmap.onward"):
         raise ArgumentError("guidance is learnt from the teacher: leave flowmap.onward out")
     for key in settings:
         if key.split(".")[0] not in TAKEN:
@@ -261,8 +269,9 @@ def _prepared(teacher: Start, config: Config, source: Any, items: Items | None) 
 
 
 def _guided(config: Config) -> str:
-    scale = config.teacher["scale"]
-    return "" if scale == 1 else f", guided at scale {scale:g}"
+    scale, away = config.teacher["scale"], config.teacher["autoguidance"]
+    said = "" if scale == 1 else f", guided at scale {scale:g}"
+    return said if away == 1 else f"{said}, autoguided at {away:g}"
 
 
 def _same(
@@ -271,6 +280,7 @@ def _same(
     folder: pathlib.Path,
     objective: str | None,
     scale: float | None,
+    autoguidance: float | None,
     steps: int | None,
     seed: int,
     asked: dict[str, Any],
@@ -283,6 +293,7 @@ def _same(
         ("run", str(teacher.folder.resolve()), told.get("run")),
         ("objective", objective, (config.flowmap or {}).get("name")),
         ("scale", scale, told.get("scale")),
+        ("autoguidance", autoguidance, told.get("autoguidance", 1.0)),
         ("steps", steps, config.train.steps),
         ("seed", seed or None, config.seed),
         ("set, batch or lr", None if same else asked, "other values"),

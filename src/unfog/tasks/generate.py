@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -22,6 +21,7 @@ from unfog.tasks.batch import Batch, Bend
 from unfog.tasks.held import Begin, Held
 from unfog.tasks.obey import Kept, finished, obey, rules_of
 from unfog.tasks.show import bar
+from unfog.tasks.weaker import checked_away
 
 if TYPE_CHECKING:
     from unfog.tasks.met import Met
@@ -267,18 +267,10 @@ def generate(
 def away_of(model: Trained, asked: float | None, *, alone: bool) -> float:
     """The strength of autoguidance: as asked, or the run's own where nothing else guides; else 1.
 
-    Raises: ArgumentError below 1, or where the run has no weaker model to turn away from.
+    Raises: ArgumentError as `checked_away` does.
     """
     usual = model.config.autoguidance if alone else 1.0
-    away = usual if asked is None else asked
-    if not away >= 1 or math.isinf(away):
-        raise ArgumentError(f"autoguidance is a number, 1 (none) or more; got {away!r}")
-    if away != 1 and model.weaker is None:
-        raise ArgumentError(
-            f"autoguidance={away:g} turns away from an early state of the model, and this run "
-            "stored none; fit it with --set train.weaker=0.07"
-        )
-    return away
+    return checked_away(model.folder, usual if asked is None else asked)
 
 
 def _ahead(line: Any, before: int, width: int, step: int) -> None:

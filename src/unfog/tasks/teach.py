@@ -17,6 +17,7 @@ from unfog.tasks.assemble import build_objective
 from unfog.tasks.config import Config
 from unfog.tasks.load import load
 from unfog.tasks.start import begun
+from unfog.tasks.trained import Trained
 from unfog.train.loop import Objective
 
 
@@ -26,19 +27,25 @@ class Guided:
 
     Args:
         net: a trained model.     scale: of guidance, 1 = its conditional prediction unchanged.
+        weaker, away: its earlier state, and the strength of guidance away from that.
     """
 
     net: Model
     scale: float = 1.0
+    weaker: Model | None = None
+    away: float = 1.0
 
     def __call__(self, cond: Cond, keep: State | None = None) -> Predictor:
         @torch.no_grad()
         def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
             asked = self.net.predict(x_t, t, cond, None, keep)
-            if cond is None or self.scale == 1:
+            if cond is not None and self.scale != 1:
+                alone = self.net.predict(x_t, t, None, None, keep)
+                asked = blend(x_t, alone, [asked], [self.scale])
+            if self.weaker is None or self.away == 1:
                 return asked
-            alone = self.net.predict(x_t, t, None, None, keep)
-            return blend(x_t, alone, [asked], [self.scale])
+            worse = self.weaker.predict(x_t, t, cond, None, keep)
+            return blend(x_t, worse, [asked], [self.away])
 
         return predict
 
@@ -50,11 +57,16 @@ def learning(config: Config, device: torch.device) -> Objective:
     objective = build_objective(config)
     if not config.teacher:
         return objective
-    found = _teacher(config.teacher["run"], config.teacher["manifest"], str(device))
-    return replace(objective, teacher=Guided(found, config.teacher["scale"]))
+    told = config.teacher
+    found, away = (
+        _teacher(told["run"], told["manifest"], str(device)),
+        told.get("autoguidance", 1.0),
+    )
+    weaker = None if away == 1 else found.weaker
+    return replace(objective, teacher=Guided(found.net, told["scale"], weaker, away))
 
 
 @functools.lru_cache(maxsize=1)  # plans ask for it again and again
-def _teacher(run: str, manifest: str, device: str) -> Model:
+def _teacher(run: str, manifest: str, device: str) -> Trained:
     begun({"run": run, "manifest": manifest})
-    return load(pathlib.Path(run), device=device).net
+    return load(pathlib.Path(run), device=device)

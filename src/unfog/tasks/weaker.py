@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import copy
+import math
 import pathlib
 from dataclasses import dataclass
 
 import torch
 
-from unfog.errors import RunError
+from unfog.errors import ArgumentError, RunError
 from unfog.model import files
 from unfog.model.model import Model
 from unfog.tasks.config import Config
@@ -69,14 +70,30 @@ def with_weaker(config: Config, weaker: Weaker, ends: int) -> Config:
     return config.model_copy(update={"autoguidance": 1.0, "reasons": [*config.reasons, why]})
 
 
+def checked_away(run: pathlib.Path, away: float) -> float:
+    """A strength of autoguidance that this run can be sampled with.
+
+    Raises: ArgumentError below 1, or where the run has no weaker model to turn away from.
+    """
+    if not away >= 1 or math.isinf(away):
+        raise ArgumentError(f"autoguidance is a number, 1 (none) or more; got {away!r}")
+    if away != 1 and FILE not in files.listed(run):
+        raise ArgumentError(
+            f"autoguidance={away:g} turns away from an early state of the model, and this run "
+            "stored none; fit it with --set train.weaker=0.07"
+        )
+    return away
+
+
 def read(run: pathlib.Path, like: Model) -> Model | None:
     """The weaker model of a finished run, built as `like`; None where there is none.
 
     Raises: RunError where the file does not fit the run's net.
     """
     path = run / FILE
-    if FILE not in files.check_manifest(run, only=(FILE,)):
+    if FILE not in files.listed(run):
         return None
+    files.check_manifest(run, only=(FILE,))
     tensors = files.read_tensors(path)
     if tensors.pop(STEP, None) is None:
         raise RunError(f"{path} does not say when it was taken; it was altered")
