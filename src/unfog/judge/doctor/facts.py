@@ -88,6 +88,8 @@ class Condition:
         rise, error: of the held-out error when the condition is shuffled, at the noise level where
             it rises most, and its standard error; as shares.
         repeats: items a distinct value.     number: whether it is a real number or tensor.
+        without: rise of the held-out error when the condition is left out, likewise; None where the
+            net never learnt to do without it.
     """
 
     says: float
@@ -97,6 +99,7 @@ class Condition:
     error: float
     repeats: float
     number: bool = False
+    without: float | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +186,8 @@ class Facts:
         usual_lr: what the kind would take for this net.     epochs: times that each item was seen.
         width: of the net, None where it has none.     entries: numbers and categories an item.
         dead: share of the entries whose answer does not depend on the state.
+        spanned: directions that the answers for the other entries span, as a share of those that
+            they could.
     """
 
     items: int
@@ -207,6 +212,7 @@ class Facts:
     trial: Trial | None = None
     more: More | None = None
     dead: float = 0.0
+    spanned: float = 1.0
     heldout: tuple[float, ...] = ()
     clock: Clock | None = None
 

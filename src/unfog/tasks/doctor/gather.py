@@ -99,7 +99,8 @@ def gather(model: Trained, source: Any = None) -> Facts:
     labels = classes(model, base.cond)
     clock = clock_of(model)
     raw = None if clock.kept is not None else _last(plain)  # those are of a later step
-    fit, dead, noisings, further = _fit(plain, raw, base, held, times, labels)
+    fit, noisings, further = _fit(plain, raw, base, held, times, labels)
+    dead, spanned = noisings.outputs(plain.net)
     mlp = config.net["name"] in ("mlp", "table", "dit")
     count = len(model.splits.train)
     width = config.net.get("width")
@@ -133,6 +134,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
         drawn=drawn(plain, base.items),
         copies=shown,
         dead=dead,
+        spanned=spanned,
         more=further,
         heldout=tuple(
             float(line["validation_mean"])
@@ -166,9 +168,9 @@ def _fit(
     held: Part | None,
     times: Tensor,
     labels: Tensor | None,
-) -> tuple[Fit, float, Noisings, More | None]:
-    """Errors of averaged and last weights on training and held-out items; dead entries; the
-    held-out noisings (of training items, where none were held out); what more updates bring.
+) -> tuple[Fit, Noisings, More | None]:
+    """Errors of averaged and last weights on training and held-out items; the held-out
+    noisings (of training items, where none were held out); what more updates bring.
     """
     most = max(32, min(MOST, 2_000_000 // entries(model.config)))
 
@@ -196,7 +198,7 @@ def _fit(
         error=looked.standard_error(restored),
     )
     further = None if raw is None else more(model, raw, mine, theirs)
-    return fit, looked.dead(model.net), looked, further
+    return fit, looked, further
 
 
 def _levels(errors: Tensor) -> tuple[float, ...]:
