@@ -69,12 +69,14 @@ class Aim:
         densest: largest share of the expected loss that one twentieth of the drawn times has.
         at: the middle of those times.     uncovered: share of the sampling grid's range, by angle,
             where training draws no times.     left: signal to noise at t = 1.
+        recipe: whose path, target, weight and times they are; None where they were put together.
     """
 
     densest: float
     at: float
     uncovered: float
     left: float
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)

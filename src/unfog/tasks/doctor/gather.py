@@ -33,6 +33,7 @@ from unfog.tasks.doctor.foreign import foreign
 from unfog.tasks.doctor.trial import more, trial
 from unfog.tasks.evaluate import training_data
 from unfog.tasks.looks import seen
+from unfog.tasks.recipes import recipes
 from unfog.tasks.stored import encoded
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
@@ -297,4 +298,16 @@ def _aim(model: Trained, base: Part) -> Aim | None:
         at=float(t.sort().values.tensor_split(20)[top].mean()),
         uncovered=float(missed / (most - least).clamp_min(1e-9)),
         left=float(path.alpha(one) * config.sigma_data / path.sigma(one)),
+        recipe=_recipe(model),
     )
+
+
+def _recipe(model: Trained) -> str | None:
+    """The recipe that has this run's path, target, weight and times; None where none has."""
+    config = model.config
+    target = {name: value for name, value in config.target.items() if name != "sigma_data"}
+    asked = [config.path, target, config.weight, config.times]
+    for row in recipes:
+        if asked == [row.make.path, row.make.target, row.make.weight, row.make.times]:
+            return str(row.name)
+    return None
