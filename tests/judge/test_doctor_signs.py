@@ -199,6 +199,13 @@ def test_a_net_that_only_begins_to_learn_is_not_said_to_ignore_its_condition():
     assert [one.name for one in found.findings] == ["under_fitting", "slow_convergence"]
 
 
+def test_a_recipe_as_it_stands_is_not_the_wrong_objective():
+    aim = replace(HEALTHY.aim, densest=0.3, recipe="ddpm")
+    assert diagnosed(replace(HEALTHY, aim=aim)).healthy
+    cut = replace(HEALTHY, aim=replace(aim, uncovered=0.5))
+    assert diagnosed(cut).findings[0].name == "wrong_objective"
+
+
 def test_a_condition_is_used_by_a_net_that_is_worse_without_it():
     assert diagnosed(replace(HEALTHY, **label(without=0.1))).healthy
     begun = {"more": More(30, 0.2, 0.2), "fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0)}

@@ -298,11 +298,11 @@ def _aim(model: Trained, base: Part) -> Aim | None:
         at=float(t.sort().values.tensor_split(20)[top].mean()),
         uncovered=float(missed / (most - least).clamp_min(1e-9)),
         left=float(path.alpha(one) * config.sigma_data / path.sigma(one)),
-        recipe=_recipe(model),
+        recipe=recipe_of(model),
     )
 
 
-def _recipe(model: Trained) -> str | None:
+def recipe_of(model: Trained) -> str | None:
     """The recipe that has this run's path, target, weight and times; None where none has."""
     config = model.config
     target = {name: value for name, value in config.target.items() if name != "sigma_data"}
