@@ -136,6 +136,73 @@ def _clusters(count: int, seed: int) -> Data:
     return Data("clusters", x.astype(np.float32), {"label": y}, "label", 800)
 
 
+def _shapes(count: int, seed: int) -> Data:
+    """Grey 12x12 drawings of discs, squares and crosses of any place, size and brightness."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 3, count)
+    size, bright = rng.uniform(2.0, 4.5, (2, count, 1, 1)) * np.array([1, 50])[:, None, None, None]
+    row, column = rng.uniform(4.0, 7.0, (2, count, 1, 1))
+    down = np.abs(np.arange(12)[None, :, None] - row)
+    right = np.abs(np.arange(12)[None, None] - column)
+    inside = np.stack(
+        [
+            size - np.hypot(down, right),
+            size - np.maximum(down, right),
+            np.minimum(size - np.maximum(down, right), 1.2 - np.minimum(down, right)),
+        ]
+    )[label, np.arange(count)]
+    drawn = bright * np.clip(inside + 0.5, 0, 1) + rng.normal(12, 4, (count, 12, 12))
+    pixels = np.clip(drawn, 0, 255)[..., None].round().astype(np.uint8)
+    plain = {"net": "mlp", "space": "pca", "net.width": 160, "train.lr": 3e-3}
+    return Data("shapes", pixels, {"label": label}, "label", 800, "image", plain)
+
+
+def _california() -> Data:
+    """Rows of a table of districts (Pace and Barry 1997); those with every number known."""
+    if TABLES is None:
+        raise SystemExit("this group needs --tables, a folder that has california_housing.csv")
+    frame = pd.read_csv(TABLES / "california_housing.csv").dropna()
+    frame = frame.rename(columns={"ocean_proximity": "target"})
+    return Data("california", frame.sample(2000, random_state=21), {}, "target", 600, "table")
+
+
+def _pinwheel(count: int, seed: int) -> Data:
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 5, count)
+    x = rng.normal(size=(count, 2)) * np.array([0.3, 0.1]) + np.array([1.0, 0.0])
+    turn = 2 * np.pi * label / 5 + 0.6 * np.exp(x[:, 0])
+    x = np.stack(
+        [
+            x[:, 0] * np.cos(turn) - x[:, 1] * np.sin(turn),
+            x[:, 0] * np.sin(turn) + x[:, 1] * np.cos(turn),
+        ],
+        1,
+    )
+    return _plane("pinwheel", x, label)
+
+
+def _pulses(count: int, seed: int) -> Data:
+    """Series of 28 values: a fading ring after a random onset, fast or slow, with noise."""
+    rng = np.random.default_rng(seed)
+    label, onset = rng.integers(0, 2, count), rng.uniform(2, 14, (count, 1))
+    since = np.arange(28)[None] - onset
+    pitch = np.where(label == 1, 0.9, 0.5)[:, None] * rng.uniform(0.9, 1.1, (count, 1))
+    rung = np.exp(-since.clip(0) / 8) * np.sin(pitch * since) * (since > 0)
+    x = rng.uniform(0.8, 1.6, (count, 1)) * rung + 0.15 * rng.normal(size=(count, 28))
+    return Data("pulses", x.astype(np.float32), {"label": label}, "label", 900)
+
+
+def _arm(count: int, seed: int) -> Data:
+    """Ten numbers: where the five joints of an arm are, bent to the left or to the right."""
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 2, count)
+    bend = np.where(label == 1, 1, -1)[:, None] * rng.gamma(4.0, 0.1, (count, 5))
+    turn = (rng.normal(0, 0.5, (count, 1)) + bend).cumsum(1)
+    x = np.concatenate([np.cos(turn).cumsum(1), np.sin(turn).cumsum(1)], 1)
+    x = x + 0.1 * rng.normal(size=x.shape)
+    return Data("arm", x.astype(np.float32), {"label": label}, "label", 800)
+
+
 TABLES: pathlib.Path | None = None
 
 GROUPS: dict[str, Callable[[], list[Data]]] = {
@@ -144,18 +211,25 @@ GROUPS: dict[str, Callable[[], list[Data]]] = {
         _plane("moons", *datasets.make_moons(1500, noise=0.08, random_state=5)),
         _table("diabetes", datasets.load_diabetes(as_frame=True), 400),
     ],
-    "seen": lambda: [  # reported on first; the limits have seen it since
+    "first": lambda: [  # reported on first; the limits have seen it since
         _digits(True),
         _table("breast cancer", datasets.load_breast_cancer(as_frame=True), 400),
         _plane("rings", *datasets.make_circles(1500, noise=0.06, factor=0.5, random_state=7)),
         _waves(1200, 9),
         _spirals(1500, 8),
     ],
-    "report": lambda: [
+    "second": lambda: [  # the same
         _patches(1500, 11),
         _abalone(),
         _roll(1500, 12),
         _chirps(1200, 13),
         _clusters(1500, 14),
+    ],
+    "third": lambda: [
+        _shapes(1500, 21),
+        _california(),
+        _pinwheel(1500, 22),
+        _pulses(1200, 23),
+        _arm(1500, 24),
     ],
 }

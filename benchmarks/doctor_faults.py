@@ -10,14 +10,23 @@ import numpy as np
 import pandas as pd
 from doctor_data import GROUPS, Data
 
-EACH = {"tune": 2, "seen": 3, "report": 3}
+EACH = {"tune": 2, "first": 3, "second": 3, "third": 3}
 """Runs of every fault."""
-HEALTHY = {"tune": 12, "seen": 20, "report": 20}
+HEALTHY = {"tune": 12, "first": 20, "second": 20, "third": 40}
+ROSE = 1.05
+"""Held-out loss over its lowest from which a run is over-fitted."""
+SEEDS = {"tune": 4, "first": 6, "second": 7, "third": 8}
 
 
 @dataclass
 class Case:
-    """One run to be made, and what is wrong with it (None: nothing)."""
+    """One run to be made, and what is wrong with it (None: nothing).
+
+    Attributes:
+        rise: what the held-out loss must end at, in units of its lowest, for the fault to have
+            taken; else the run is made again, longer. None: nothing to check.
+        other: what is planted instead where it does not take.
+    """
 
     fault: str | None
     data: Data
@@ -28,12 +37,14 @@ class Case:
     seed: int = 0
     source: Data | None = None
     mask: float = 0.0
+    rise: float | None = None
+    other: Case | None = None
 
 
 def cases(group: str) -> list[Case]:
     """Every planted fault on some of the group's data sets, and healthy runs."""
     sets = GROUPS[group]()
-    rng = np.random.default_rng({"tune": 4, "seen": 6, "report": 7}[group])
+    rng = np.random.default_rng(SEEDS[group])
     made: list[Case] = []
     for number, plant in enumerate(PLANTS):
         for turn in range(EACH[group]):
@@ -41,6 +52,9 @@ def cases(group: str) -> list[Case]:
             able = [s for s in sets if plant != "over_fitting" or s.numbers().shape[1] > 3]
             data = able[(number + turn) % len(able)]
             made.append(PLANTS[plant](data, turn, rng))
+            if plant == "over_fitting":
+                other = able[(number + turn + 1) % len(able)]
+                made[-1].other = _over(other, turn, np.random.default_rng(turn))
     for number in range(HEALTHY[group]):
         data = sets[number % len(sets)]
         recipe = ("flow", "flow", "edm", "flow", "ddpm")[(number // len(sets)) % 5]
@@ -90,6 +104,7 @@ def _over(data: Data, turn: int, rng: Any) -> Case:
         3000,
         {"net.width": 256, "net.depth": 2, "train.stop_at": "never"},
         seed=turn,
+        rise=ROSE,
     )
 
 

@@ -31,7 +31,6 @@ from unfog.kinds import kinds
 from unfog.tasks.novelty import SURE, row_detector
 
 HELD, PLANTED = 400, 300
-SPLITS = 3
 
 
 def states(pixels: np.ndarray) -> Tensor:
@@ -135,13 +134,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=pathlib.Path, required=True)
     parser.add_argument("--tables", action="store_true", help="tables only")
+    parser.add_argument("--splits", type=int, default=3, help="of every table")
+    parser.add_argument("--first", type=int, default=0, help="the seed of the first of them")
     asked, rng = parser.parse_args(), np.random.default_rng(0)
     data = asked.data
     torch.set_num_threads(1)
     if not asked.tables:
         images(data, rng)
     for name in ("adult_train", "california_housing", "abalone", "insurance"):
-        for seed in range(SPLITS):
+        for seed in range(asked.first, asked.first + asked.splits):
             of_table(data / "tables" / f"{name}.csv", seed)
 
 

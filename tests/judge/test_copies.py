@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from unfog.errors import DataError
+from unfog.errors import ArgumentError, DataError
 from unfog.judge.copies import CopyDetector, control
 from unfog.judge.finders import Images, Vectors
 from unfog.judge.novelty import nearest
@@ -170,6 +170,37 @@ def test_held_out_items_are_helped_by_left_out_ones_where_they_are_not_enough():
         assert one.worth == 200 + 750
         assert len(one.value) == 1700
     assert CopyDetector.fit([Spreads(train)], unseen).controls[0].worth == 200
+
+
+def test_finders_that_say_the_same_share_the_level_without_loss():
+    train, unseen, x = rows(800, 0), rows(300, 1), rows(400, 2)
+    one = CopyDetector.fit([Spreads(train)], unseen)
+    two = CopyDetector.fit([Spreads(train)] * 2, unseen, shares=(0.3, 0.7), level=0.001)
+    # its own twin in the control is never below it, so that it counts as one more
+    torch.testing.assert_close(two(x).score, (one(x).score + 1 / 301).clamp(max=1))
+    # the least that the finder of the lesser share can say: 1 / 0.3, as 2.3 ranks of the other
+    assert two.resolved == pytest.approx(3 / 301)
+
+
+def test_the_level_of_two_finders_is_kept_and_used():
+    alarms = []
+    for seed in range(10):
+        train, unseen, fresh = (
+            rows(600, 3 * seed),
+            rows(400, 3 * seed + 1),
+            rows(1000, 3 * seed + 2),
+        )
+        finders = [Spreads(train), Coincidences(train)]
+        found = CopyDetector.fit(finders, unseen, shares=(0.5, 0.5), level=0.1)(fresh)
+        alarms.append(float(found.copied.float().mean()))
+    # a rate set by 400 items has a deviation of 0.015; 0.1 +- 3.5 of those of the mean of ten
+    assert sum(alarms) / 10 == pytest.approx(0.1, abs=0.018)
+
+
+def test_finders_that_leave_out_different_items_are_refused():
+    x = normal(40, 16, 0)
+    with pytest.raises(ArgumentError, match="leaves out twins"):
+        CopyDetector.fit([Vectors(x), Vectors(x)], None, shares=(0.5, 0.5))
 
 
 def test_rows_that_repeat_by_nature_are_no_copies():

@@ -16,7 +16,7 @@ def near(values):
 
 
 def held(values):
-    return Control(torch.as_tensor(values).sort().values, len(values), "")
+    return Control.of(torch.as_tensor(values), len(values), "")
 
 
 @pytest.mark.parametrize(("m", "n"), [(100, 100), (400, 60)])
@@ -50,7 +50,7 @@ def test_a_run_that_copies_nothing_is_rarely_stopped(m):
 
 def left(values):
     """As of so many training items, each against the others: two are worth one."""
-    return Control(torch.as_tensor(values).sort().values, len(values) / 2, "")
+    return Control.of(torch.as_tensor(values), len(values) / 2, "")
 
 
 def test_a_control_is_certain_where_its_interval_ends_within_five_points():

@@ -5,6 +5,7 @@ says what it should.
 import json
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,9 +27,11 @@ from unfog.judge.doctor.facts import (
 )
 from unfog.judge.doctor.neighbours import copies
 from unfog.judge.doctor.probes import explained, features, told
+from unfog.judge.doctor.restored import Noisings
 from unfog.judge.doctor.signs import EXPLAINS
 from unfog.maths import truth
 from unfog.maths.paths import Linear
+from unfog.maths.targets import targets
 
 EVEN = (1.0,) * 6
 HEALTHY = Facts(
@@ -86,12 +89,22 @@ FAULTS = {
     ],
     "dead_outputs": [{"dead": 0.25}, {"drawn": replace(HEALTHY.drawn, narrow=0.3)}],
     "ema_too_long": [{"fit": replace(HEALTHY.fit, train=(0.95,) * 6)}],
-    "condition_ignored": [label(rise=0.001), label(says=0.0, rise=0.01, error=0.02)],
+    "condition_ignored": [
+        label(rise=0.001),
+        label(says=0.0, rise=0.01, error=0.02),
+        label(without=-0.05),
+    ],
     "under_fitting": [
         {"fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0), "more": More(30, 0.08, 0.08)}
     ],
     "net_too_small": [
-        {"fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0), "more": More(100, 0.001, 0.0)}
+        {"fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0), "more": More(100, 0.001, 0.0)},
+        {"fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0), "dead": 0.1, "spanned": 0.2},
+        {
+            "fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0),
+            "more": More(100, 0.05, 0.05),
+            "spanned": 0.2,
+        },
     ],
     "slow_convergence": [{"more": More(100, 0.05, 0.04)}, {"more": More(100, 0.05, None)}],
     "over_fitting": [
@@ -184,6 +197,44 @@ def test_a_net_that_only_begins_to_learn_is_not_said_to_ignore_its_condition():
     begun = {"more": More(30, 0.2, 0.2), "fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0)}
     found = diagnosed(replace(HEALTHY, **begun, **label(rise=0.01)))
     assert [one.name for one in found.findings] == ["under_fitting", "slow_convergence"]
+
+
+def test_a_recipe_as_it_stands_is_not_the_wrong_objective():
+    aim = replace(HEALTHY.aim, densest=0.3, recipe="ddpm")
+    assert diagnosed(replace(HEALTHY, aim=aim)).healthy
+    cut = replace(HEALTHY, aim=replace(aim, uncovered=0.5))
+    assert diagnosed(cut).findings[0].name == "wrong_objective"
+
+
+def test_a_condition_is_used_by_a_net_that_is_worse_without_it():
+    assert diagnosed(replace(HEALTHY, **label(without=0.1))).healthy
+    begun = {"more": More(30, 0.2, 0.2), "fit": Fit((1.5,) * 6, (1.5,) * 6, linear_gap=1.0)}
+    found = diagnosed(replace(HEALTHY, **begun, **label(without=-0.05)))
+    assert "condition_ignored" not in [one.name for one in found.findings]
+
+
+class Bottleneck(torch.nn.Module):
+    """Answers that are linear in the state, through so few numbers."""
+
+    def __init__(self, width, dead=()):
+        super().__init__()
+        noise = torch.Generator().manual_seed(0)
+        inward, outward = torch.randn(2, 8, width, generator=noise)
+        outward[list(dead)] = 0
+        self.matrix = inward @ outward.T
+
+    def answer(self, x_t, t, cond):
+        return torch.tanh(x_t) @ self.matrix + 1
+
+
+@pytest.mark.parametrize(
+    ("width", "dead", "spanned"), [(8, (1, 5), 1.0), (2, (), 0.25), (2, (3,), 2 / 7)]
+)
+def test_dead_entries_and_the_directions_of_the_others_are_counted(width, dead, spanned):
+    model = SimpleNamespace(path=Linear(), target=targets.make("velocity"))
+    x = cloud(200).repeat(1, 4).float()
+    noisings = Noisings(model, x, None, torch.tensor([0.1, 0.5, 0.9]), train=x)
+    assert noisings.outputs(Bottleneck(width, dead)) == pytest.approx((len(dead) / 8, spanned))
 
 
 def test_facts_survive_json():

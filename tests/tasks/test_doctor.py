@@ -6,6 +6,7 @@ import hashlib
 import json
 import pathlib
 import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +15,7 @@ import pytest
 import unfog
 from unfog.cli import run
 from unfog.judge.doctor import signs
-from unfog.tasks.doctor.gather import clock_of
+from unfog.tasks.doctor.gather import clock_of, recipe_of
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SMALL = {"net.width": 64, "net.depth": 2, "train.looks": 0}
@@ -68,6 +69,14 @@ def test_a_healthy_run_has_no_fault_and_is_not_touched(healthy):
     assert saved["healthy"]
     assert saved["findings"] == []
     assert len(saved["margins"]) + len(saved["not_read"]) == len(signs.names())
+
+
+def test_whose_objective_a_run_has(healthy):
+    assert recipe_of(healthy) == "flow"
+    other = SimpleNamespace(
+        config=healthy.config.model_copy(update={"weight": {"name": "sigmoid"}})
+    )
+    assert recipe_of(other) is None
 
 
 def test_the_same_run_has_the_same_facts(healthy):

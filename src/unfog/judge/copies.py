@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,17 +35,28 @@ class Control:
 
     Attributes:
         value: (m,) nearness, ascending.      worth: what the m are worth as independent items.
-        note: what it rests on.
+        note: what it rests on.      drawn: (m,) the same as the items came, for the controls of
+            several finders to be compared item by item.
     """
 
     value: Tensor
     worth: float
     note: str
+    drawn: Tensor
+
+    @classmethod
+    def of(cls, drawn: Tensor, worth: float, note: str) -> Control:
+        """From nearness in any order."""
+        return cls(drawn.sort().values, worth, note, drawn)
 
     def p_values(self, value: Tensor) -> Tensor:
         """(N,) conformal: the share of real items at most as near, the item itself with them."""
         below = torch.searchsorted(self.value, value, right=True)
         return (1 + below) / (1 + len(self.value))
+
+    def own(self) -> Tensor:
+        """(m,) the same of its own items, each among all, in the order that they came."""
+        return torch.searchsorted(self.value, self.drawn, right=True) / (1 + len(self.value))
 
     def threshold(self, percent: float) -> tuple[float, int]:
         """The nearness that about `percent` % of real items reach, and how many of them do."""
@@ -67,7 +79,7 @@ def control(
     values = [] if given == 0 else [finder.near(unseen[chosen]).value]
     if given >= enough:
         note = f"{len(chosen)} of {given} held-out items"
-        return Control(torch.cat(values).sort().values, len(chosen), note)
+        return Control.of(torch.cat(values), len(chosen), note)
     left = np.sort(np_rng(seed, "left out").permutation(finder.count)[:most])
     index = torch.from_numpy(left)
     alone = finder.near(finder.take(index), own=index).value
@@ -79,7 +91,7 @@ def control(
     note = f"{count} training items, each against the others, and {given} held-out items"
     if twins:
         note += f"; {twins} training items repeat one another and are left out"
-    return Control(torch.cat(values).sort().values, len(chosen) + count / 2, note)
+    return Control.of(torch.cat(values), len(chosen) + count / 2, note)
 
 
 @dataclass(frozen=True)
@@ -112,6 +124,10 @@ class Copies:
 class CopyDetector:
     """Finds copies by one finder or several; the least p-value over its finder's share counts.
 
+    Of several finders that least one is ranked once more, among the same of the control's items.
+    Real items that one finder suspects the others often do too, so that the p-values by themselves
+    would promise too little (Bonferroni), and the level would not be used.
+
     A real item is called a copy with a chance of at most `level`; with too few real items to say
     so, of at most one in their number.
     """
@@ -138,27 +154,38 @@ class CopyDetector:
         Args:
             shares: of the level, one for each finder; their sum is 1.
             most, enough: as of `control`.
-        Raises: ArgumentError for other shares.
+        Raises: ArgumentError for other shares, and for several finders that leave out twins.
         """
         if len(shares) != len(finders) or not abs(sum(shares) - 1) < 1e-9 or min(shares) <= 0:
             raise ArgumentError(
                 f"shares={tuple(shares)} for {len(finders)} finders; one above 0 for each, sum 1"
             )
+        if len(finders) > 1 and any(finder.twins for finder in finders):
+            raise ArgumentError(
+                f"{len(finders)} finders of which one leaves out twins; their controls would not "
+                "be of the same items: give one finder, or finders of rows"
+            )
         found = [control(finder, unseen, most=most, enough=enough, seed=seed) for finder in finders]
         return cls(tuple(finders), tuple(found), tuple(shares), level)
+
+    @cached_property
+    def together(self) -> Control | None:
+        """The control's items by their least p-value; None for one finder."""
+        if len(self.finders) == 1:
+            return None
+        least = self._least([one.own() for one in self.controls])[0]
+        return Control.of(least, self.controls[0].worth, self.controls[0].note)
 
     @property
     def resolved(self) -> float:
         """The level that is kept: the wanted one, or the least that the control can tell."""
-        least = max(1 / (1 + len(c.value)) / w for c, w in zip(self.controls, self.shares))
-        return max(self.level, least)
+        nearest = [torch.ones(1) / (1 + len(one.value)) for one in self.controls]
+        return max(self.level, *(float(self._score(p / w)) for p, w in zip(nearest, self.shares)))
 
     def __call__(self, x: Any) -> Copies:
         """Judge N items, as the finders take them."""
         seen: list[Near] = [finder.near(x) for finder in self.finders]
-        rows = zip(self.controls, seen, self.shares)
-        p = torch.stack([c.p_values(near.value) / share for c, near, share in rows])
-        least, which = p.min(0)
+        least, which = self._least([c.p_values(near.value) for c, near in zip(self.controls, seen)])
         pick = torch.arange(len(least))
         note = self.controls[0].note
         if self.resolved > self.level:
@@ -166,7 +193,14 @@ class CopyDetector:
         return Copies(
             torch.stack([near.index for near in seen])[which, pick],
             torch.stack([near.distance for near in seen])[which, pick],
-            least.clamp(max=1),
+            self._score(least),
             self.resolved + 1e-9,
             note,
         )
+
+    def _least(self, p_values: list[Tensor]) -> tuple[Tensor, Tensor]:
+        """Of the finders' p-values over their shares the least, and which finder's it is."""
+        return torch.stack([p / w for p, w in zip(p_values, self.shares)]).min(0)
+
+    def _score(self, least: Tensor) -> Tensor:
+        return least.clamp(max=1) if self.together is None else self.together.p_values(least)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SURE = 0.005
 """The level for images and arrays: a rate set by 400 items is above its double with 9 % chance."""
-ROWS, ENOUGH_ROWS = 2000, 1000
+ROWS, ENOUGH_ROWS = 4000, 1000
 """Rows that a table's control rests on, at most; held-out ones from which they are it alone."""
 SHARES = (0.7, 0.3)
 """Of the level: for rows whose numbers were changed a little, and for rows with another cell."""

@@ -69,12 +69,14 @@ class Aim:
         densest: largest share of the expected loss that one twentieth of the drawn times has.
         at: the middle of those times.     uncovered: share of the sampling grid's range, by angle,
             where training draws no times.     left: signal to noise at t = 1.
+        recipe: whose path, target, weight and times they are; None where they were put together.
     """
 
     densest: float
     at: float
     uncovered: float
     left: float
+    recipe: str | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +90,8 @@ class Condition:
         rise, error: of the held-out error when the condition is shuffled, at the noise level where
             it rises most, and its standard error; as shares.
         repeats: items a distinct value.     number: whether it is a real number or tensor.
+        without: rise of the held-out error when the condition is left out, likewise; None where the
+            net never learnt to do without it.
     """
 
     says: float
@@ -97,6 +101,7 @@ class Condition:
     error: float
     repeats: float
     number: bool = False
+    without: float | None = None
 
 
 @dataclass(frozen=True)
@@ -183,6 +188,8 @@ class Facts:
         usual_lr: what the kind would take for this net.     epochs: times that each item was seen.
         width: of the net, None where it has none.     entries: numbers and categories an item.
         dead: share of the entries whose answer does not depend on the state.
+        spanned: directions that the answers for the other entries span, as a share of those that
+            they could.
     """
 
     items: int
@@ -207,6 +214,7 @@ class Facts:
     trial: Trial | None = None
     more: More | None = None
     dead: float = 0.0
+    spanned: float = 1.0
     heldout: tuple[float, ...] = ()
     clock: Clock | None = None
 

@@ -16,6 +16,7 @@ from unfog.judge.doctor.signs import (
     longer,
     mean_of,
     misfit,
+    narrow,
     signs,
 )
 
@@ -24,8 +25,10 @@ from unfog.judge.doctor.signs import (
     "wrong_objective", summary="target, weight or times ask for what sampling does not need."
 )
 def wrong_objective(facts: Facts) -> Reading | None:
-    """Share of the loss in one twentieth of the draws beyond 0.16; share of the sampling grid that
-    training does not visit beyond 0.15; signal to noise at t = 1 beyond 0.1.
+    """Share of the loss in one twentieth of the draws beyond 0.16, unless it is that of a recipe as
+    it stands (noise that is predicted under hardly any noise has a quarter of the loss, and that
+    works); share of the sampling grid that training does not visit beyond 0.15; signal to noise at
+    t = 1 beyond 0.1.
     """
     aim = facts.aim
     if aim is None:
@@ -33,7 +36,7 @@ def wrong_objective(facts: Facts) -> Reading | None:
     return worst(
         [
             Reading(
-                aim.densest,
+                aim.densest if aim.recipe is None else 0.0,
                 0.16,
                 f"one twentieth of the training times, about t = {aim.at:.2f}, has "
                 f"{100 * aim.densest:.0f} % of the loss",
@@ -99,9 +102,11 @@ def step_too_small(facts: Facts) -> Reading | None:
 
 @signs.add("dead_outputs", summary="entries whose answer or samples do not vary.")
 def dead_outputs(facts: Facts) -> Reading | None:
-    """Share of such entries, where not all are."""
+    """Share of such entries, where not all are. Not of a narrow net, which leaves some out by
+    itself: that is `net_too_small`.
+    """
     still = facts.drawn.narrow if facts.drawn is not None else 0.0
-    dead = facts.dead if facts.dead < 0.95 else 0.0
+    dead = facts.dead if facts.dead < 0.95 and not narrow(facts) else 0.0
     return worst(
         [
             Reading(
@@ -144,8 +149,9 @@ def ema_too_long(facts: Facts) -> Reading | None:
 @signs.add("condition_ignored", summary="shuffling a condition changes nothing.")
 def condition_ignored(facts: Facts) -> Reading | None:
     """1 - rise of the error when shuffled, in shares of what the condition lets simple predictions
-    do better; 0 for a net that is only beginning to learn. Of a condition that says nothing: 1
-    where shuffling does nothing either.
+    do better; 1 where the net is no worse without the condition, at any level (one that it hardly
+    saw may disturb it, so that shuffling tells); 0 for a net that is only beginning to learn. Of a
+    condition that says nothing: 1 where shuffling does nothing either.
     """
     readings = []
     for name, one in facts.conditions.items():
@@ -154,14 +160,16 @@ def condition_ignored(facts: Facts) -> Reading | None:
         if silent:
             value = 1.0 if one.rise <= 3 * one.error else 0.0
         else:
-            value = 0.0 if early else 1 - one.rise / one.says
+            unused = one.without is not None and one.without <= 0
+            value = 0.0 if early else 1.0 if unused else 1 - one.rise / one.says
         readings.append(
             Reading(
                 value,
                 0.75,
                 f"shuffling {name!r} changes the held-out error by {100 * one.rise:.1f} % "
-                f"(standard error {100 * one.error:.1f}); it lowers that of simple "
-                f"predictions by {100 * max(0.0, one.says):.0f} %",
+                f"(standard error {100 * one.error:.1f})"
+                + ("" if one.without is None else f", leaving it out by {100 * one.without:.1f} %")
+                + f"; it lowers that of simple predictions by {100 * max(0.0, one.says):.0f} %",
                 f"{name!r} says nothing of the data: wrong, shuffled or misaligned values"
                 if silent
                 else f"the net hardly saw it (train.dropout {facts.dropout:g}) or had no time",
@@ -176,10 +184,11 @@ def condition_ignored(facts: Facts) -> Reading | None:
 @signs.add("under_fitting", summary="worse than simple denoisers, and still learning.")
 def under_fitting(facts: Facts) -> Reading | None:
     """Median error over levels beside the better of a Gaussian and a kernel denoiser, where more
-    updates help.
+    updates help and the net is not too narrow.
     """
     found, gain = misfit(facts), gain_of(facts)
-    if found is None or kept_early(facts) or (found > MISFIT and gain <= GAIN):
+    done = gain <= GAIN or narrow(facts)
+    if found is None or kept_early(facts) or (found > MISFIT and done):
         return None
     return Reading(
         found,
@@ -191,20 +200,25 @@ def under_fitting(facts: Facts) -> Reading | None:
     )
 
 
-@signs.add("net_too_small", summary="worse than simple denoisers, and done learning.")
+@signs.add("net_too_small", summary="worse than simple denoisers, and done learning or too narrow.")
 def net_too_small(facts: Facts) -> Reading | None:
     """Median error over levels beside the better of a Gaussian and a kernel denoiser, where more
-    updates don't help.
+    updates don't help, or the net is too narrow.
     """
     found, gain = misfit(facts), gain_of(facts)
-    if found is None or kept_early(facts) or (found > MISFIT and gain > GAIN):
+    done = gain <= GAIN or narrow(facts)
+    if found is None or kept_early(facts) or (found > MISFIT and not done):
         return None
     wide = f"--set net.width={max(64, 4 * facts.width)}" if facts.width else "a larger net"
     return Reading(
         found,
         MISFIT,
         f"held-out items are restored with {found:.2f} times the error of simple denoisers, and "
-        f"more updates change that by {100 * gain:.1f} % only",
+        + (
+            f"its answers span {100 * facts.spanned:.0f} % of the directions of the entries"
+            if narrow(facts)
+            else f"more updates change that by {100 * gain:.1f} % only"
+        ),
         f"a net of {facts.parameters} parameters can't say more",
         wide,
     )

@@ -16,6 +16,8 @@ from unfog.model.model import Model
 Cond = dict[str, Tensor] | None
 DEAD = 0.01
 """An answer that varies less than this share of what it should at every level is dead."""
+ROUNDING = 1e-4
+"""Share of the widest direction from which another one is real, in single precision."""
 
 
 class Noisings:
@@ -129,26 +131,45 @@ class Noisings:
             return None
         return [sum(level.values()) / len(level) for level in self.linear]
 
-    def dead(self, model: Model) -> float:
-        """The share of entries of numbers whose answer does not vary with the state, at any
-        level.
+    def outputs(self, model: Model) -> tuple[float, float]:
+        """Of entries of numbers: the share whose answer does not vary with the state, at any level;
+        and how many directions the answers for the others span, as a share of those that they
+        could, at the level where that is most.
         """
-        alive: dict[str, Tensor] = {}
+        fields = {name: field for name, field, path, _ in self._fields() if _real(path)}
+        alive = {n: torch.zeros(v[0].numel(), dtype=torch.bool) for n, v in fields.items()}
+        answers: dict[str, list[Tensor]] = {name: [] for name in fields}
         for level, noised in enumerate(self.noised):
             t = self.times[level].expand(len(lead(self.x)))
-            answers = _named(model.answer(noised.x_t, t, self.cond))
+            told = _named(model.answer(noised.x_t, t, self.cond))
             for name, field, path, target in self._fields():
-                if not isinstance(path, Affine):
+                if not _real(path):
                     continue
-                y = answers[name].flatten(1)
-                wanted = target.encode(path, field, _named(noised.z)[name], t).flatten(1)
+                y, z = told[name].flatten(1), _named(noised.z)[name]
+                wanted = target.encode(path, field, z, t).flatten(1)
                 if target.parts > 1:  # the first part is the noise, the others are not regressed
-                    y = y.reshape(len(y), -1)[:, : field[0].numel()]
-                    wanted = _named(noised.z)[name].flatten(1)
-                varies = y.std(0) > DEAD * wanted.std(0)
-                alive[name] = varies | alive.get(name, torch.zeros_like(varies))
-        counts = [v.float().numel() for v in alive.values()]
-        return sum(float((~v).sum()) for v in alive.values()) / max(1, sum(counts))
+                    y, wanted = y[:, : field[0].numel()], z.flatten(1)
+                alive[name] |= y.std(0) > DEAD * wanted.std(0)
+                answers[name].append(y)
+        dead = sum(int((~v).sum()) for v in alive.values())
+        shares = [
+            max(_spanned(y[:, some]) for y in answers[name])
+            for name, some in alive.items()
+            if bool(some.any())
+        ]
+        return dead / max(1, sum(len(v) for v in alive.values())), min(shares, default=1.0)
+
+
+def _real(path: Any) -> bool:
+    return isinstance(path, Affine)
+
+
+def _spanned(y: Tensor) -> float:
+    """Directions beyond rounding that rows (N, D) span about their mean, over min(N - 1, D)."""
+    y = (y - y.mean(0)).double()
+    squares = torch.linalg.eigvalsh(y @ y.T if len(y) < y.shape[1] else y.T @ y)
+    most = max(1, min(len(y) - 1, y.shape[1]))
+    return min(1.0, int((squares > ROUNDING**2 * squares.max()).sum()) / most)
 
 
 def _named(state: Any) -> dict[str, Tensor]:

@@ -74,6 +74,13 @@ def kept_early(facts: Facts) -> bool:
     return facts.clock is not None and facts.clock.kept is not None
 
 
+def narrow(facts: Facts) -> bool:
+    """Whether the net's answers span less than half of the directions that they could: then it
+    can't vary all entries, however long it learns.
+    """
+    return facts.spanned < 0.5
+
+
 def mean_of(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 

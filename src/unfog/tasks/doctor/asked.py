@@ -56,7 +56,7 @@ def conditions(
         if x.shape[1] and fine:
             says, most, entry = explained(mine, x, theirs, y)
             says = max(says, told(mine, x, theirs, y))
-        rise, error = _rise(model, noisings, name, other)
+        rise, error, without = _rises(model, noisings, name, other)
         found[name] = Condition(
             says=says,
             most=most,
@@ -65,6 +65,7 @@ def conditions(
             error=error,
             repeats=_repeats(base, name, model),
             number=spec["type"] in ("number", "tensor"),
+            without=without if model.config.train.dropout > 0 else None,
         )
     return found
 
@@ -95,24 +96,26 @@ def _data(x: Any, others: dict[str, Tensor] | None) -> tuple[Tensor, list[str]]:
     return torch.cat(parts, 1) if parts else torch.zeros(len(lead(x)), 0), names
 
 
-def _rise(
+def _rises(
     model: Trained, noisings: Noisings, name: str, others: dict[str, Tensor] | None
-) -> tuple[float, float]:
+) -> tuple[float, float, float]:
     """By how much shuffling one condition raises the error at the level where it does most, and the
-    standard error, as shares.
+    standard error; and by how much leaving it out does, where that does most; as shares.
     """
     cond = noisings.cond or {}
     count = len(cond[name])
     order = torch.randperm(count, generator=torch.Generator().manual_seed(1))
     levels = list(UPPER)
     own = noisings.errors(model.net, levels, counted=others)
+    means = own.mean(1).clamp_min(1e-12)
     shuffled = {**cond, name: cond[name][order]}
     difference = noisings.errors(model.net, levels, shuffled, others) - own
-    means = own.mean(1).clamp_min(1e-12)
     rises = difference.mean(1) / means
     level = int(rises.argmax())
     error = difference[level].std() / count**0.5 / means[level]
-    return float(rises[level]), float(error)
+    rest = {other: value for other, value in cond.items() if other != name}
+    bare = noisings.errors(model.net, levels, rest, others).mean(1) / means - 1
+    return float(rises[level]), float(error), float(bare.max())
 
 
 def _repeats(base: Part, name: str, model: Trained) -> float:

@@ -33,6 +33,7 @@ from unfog.tasks.doctor.foreign import foreign
 from unfog.tasks.doctor.trial import more, trial
 from unfog.tasks.evaluate import training_data
 from unfog.tasks.looks import seen
+from unfog.tasks.recipes import recipes
 from unfog.tasks.stored import encoded
 from unfog.tasks.trained import Trained
 from unfog.train import checkpoint
@@ -99,7 +100,8 @@ def gather(model: Trained, source: Any = None) -> Facts:
     labels = classes(model, base.cond)
     clock = clock_of(model)
     raw = None if clock.kept is not None else _last(plain)  # those are of a later step
-    fit, dead, noisings, further = _fit(plain, raw, base, held, times, labels)
+    fit, noisings, further = _fit(plain, raw, base, held, times, labels)
+    dead, spanned = noisings.outputs(plain.net)
     mlp = config.net["name"] in ("mlp", "table", "dit")
     count = len(model.splits.train)
     width = config.net.get("width")
@@ -133,6 +135,7 @@ def gather(model: Trained, source: Any = None) -> Facts:
         drawn=drawn(plain, base.items),
         copies=shown,
         dead=dead,
+        spanned=spanned,
         more=further,
         heldout=tuple(
             float(line["validation_mean"])
@@ -166,9 +169,9 @@ def _fit(
     held: Part | None,
     times: Tensor,
     labels: Tensor | None,
-) -> tuple[Fit, float, Noisings, More | None]:
-    """Errors of averaged and last weights on training and held-out items; dead entries; the
-    held-out noisings (of training items, where none were held out); what more updates bring.
+) -> tuple[Fit, Noisings, More | None]:
+    """Errors of averaged and last weights on training and held-out items; the held-out
+    noisings (of training items, where none were held out); what more updates bring.
     """
     most = max(32, min(MOST, 2_000_000 // entries(model.config)))
 
@@ -196,7 +199,7 @@ def _fit(
         error=looked.standard_error(restored),
     )
     further = None if raw is None else more(model, raw, mine, theirs)
-    return fit, looked.dead(model.net), looked, further
+    return fit, looked, further
 
 
 def _levels(errors: Tensor) -> tuple[float, ...]:
@@ -295,4 +298,16 @@ def _aim(model: Trained, base: Part) -> Aim | None:
         at=float(t.sort().values.tensor_split(20)[top].mean()),
         uncovered=float(missed / (most - least).clamp_min(1e-9)),
         left=float(path.alpha(one) * config.sigma_data / path.sigma(one)),
+        recipe=recipe_of(model),
     )
+
+
+def recipe_of(model: Trained) -> str | None:
+    """The recipe that has this run's path, target, weight and times; None where none has."""
+    config = model.config
+    target = {name: value for name, value in config.target.items() if name != "sigma_data"}
+    asked = [config.path, target, config.weight, config.times]
+    for row in recipes:
+        if asked == [row.make.path, row.make.target, row.make.weight, row.make.times]:
+            return str(row.name)
+    return None
