@@ -1,8 +1,9 @@
-"""A net whose layers hold their weights in bfloat16, for drawing: nothing is cast anew at a call."""
+"""A net whose layers hold their weights in bfloat16, for drawing: no call casts them anew."""
 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,16 @@ SUMMED = (nn.EmbeddingBag,)
 """What is rounded with them, so that the line it is summed into stays in bfloat16."""
 EXACT = (TimeEmbedding, Conditions)
 """What computes in float32 under autocast."""
+
+
+def quick(device: torch.device) -> bool:
+    """Whether bfloat16 is computed in by the device itself, and not by way of float32."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    if device.type != "cpu":
+        return False
+    told: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(bool(told.get(name)) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def half(net: nn.Module) -> nn.Module:
