@@ -6,7 +6,7 @@ from typing import Any
 
 FEW = 1000
 MOST_STEPS = 50
-"""Sampling steps at most. With six for five categories, hardly two are revealed at once."""
+"""Sampling steps at most; with one and a half for each category hardly two are revealed at once."""
 KNOWN = 0.3
 """Share of the rows that teach the net to fill: see docs/fill.md for what it costs."""
 
@@ -28,7 +28,7 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "batch": max(1, min(512, n_items)),
         "lr": 1e-3,
         "scale": 1.0,
-        "sampling_steps": min(MOST_STEPS, max(1, -(-6 * categories // 5))),
+        "sampling_steps": min(MOST_STEPS, max(1, -(-3 * categories // 2))),
         "reveal": {"name": "random" if categories else "ancestral"},
         "known": KNOWN,
         "reasons": [
