@@ -1,6 +1,8 @@
 """Laws of fresh noise on the way, of steps that choose their length, and of reveal orders."""
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from unfog.maths.truth_discrete import DiscreteTable
 from unfog.sample.adaptive import adapt
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
-from unfog.sample.reveal import revealing, reveals
+from unfog.sample.reveal import Random, revealing, reveals
 from unfog.sample.solvers import solvers
 from unfog.sample.solvers.angles import angle_at, time_at
 
@@ -310,3 +312,25 @@ def test_lms_integrates_polynomials_of_the_noise_level_exactly(points):
         if i + 1 >= points:
             moved = integral(levels[i + 1]) - integral(levels[i])
             torch.testing.assert_close(x - here, moved[None], rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5])
+def test_drawing_only_what_is_revealed_gives_the_draws_of_drawing_all(eta):
+    """A random order that says that it looks at the draws is handed them all, and changes nothing."""
+
+    @dataclass(frozen=True)
+    class Looking(Random):
+        drawn: ClassVar[bool] = True
+
+    path = Masking((3, 2, 4))
+    x_hat = torch.softmax(torch.randn(64, 3, 4, generator=torch.Generator().manual_seed(0)), -1)
+    x_hat[:, 0, 3:], x_hat[:, 1, 2:] = 0, 0
+    x_hat /= x_hat.sum(-1, keepdim=True)
+    ends = []
+    for order in (Random(), Looking()):
+        lined, x = revealing(path, order), path.prior(torch.zeros(64, 3), rng=BatchRng(0))
+        for number, (t, s) in enumerate([(1.0, 0.7), (0.7, 0.4), (0.4, 0.1)]):
+            x = lined.move(x, x_hat, t, s, eta=eta, rng=SampleRng(1, range(64), number))
+        ends.append(x)
+    assert torch.equal(*ends)
+    assert 0 < (ends[0] == torch.tensor([3, 2, 4])).float().mean() < 0.5

@@ -294,3 +294,16 @@ def test_clear_errors():
         Masking((3, 0))
     with pytest.raises(ArgumentError, match="sum to 1"):
         DiscreteTable(torch.ones(2, 2))
+
+
+@pytest.mark.parametrize("sizes", [(3, 2, 5), (40, 7), (2,)])
+def test_probabilities_are_the_softmax_however_logits_lie_in_memory(sizes):
+    path = Masking(sizes)
+    logits = torch.randn(6, len(sizes), max(sizes), generator=torch.Generator().manual_seed(0))
+    lying = logits.permute(2, 1, 0).contiguous().permute(2, 1, 0)
+    for column, size in enumerate(sizes):
+        wanted = torch.softmax(logits[:, column, :size].double(), -1).float()
+        for given in (logits, lying):
+            found = path.answer(given)[:, column]
+            torch.testing.assert_close(found[:, :size], wanted)
+            assert (found[:, size:] == 0).all()

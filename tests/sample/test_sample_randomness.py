@@ -6,6 +6,7 @@ import torch
 
 from unfog.errors import ArgumentError, ShapeError
 from unfog.maths.paths import paths
+from unfog.maths.randomness import BatchRng, later
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng, _gaussian, philox
 from unfog.sample.solvers import solvers
@@ -211,3 +212,17 @@ def test_what_would_repeat_noise_is_refused():
         SampleRng(0, [0]).normal(torch.empty(1).expand(1, 2**26 + 1))
     with pytest.raises(ShapeError, match="3 samples"):
         SampleRng(0, range(3)).normal(like)
+
+
+@pytest.mark.parametrize("make", [lambda: SampleRng(3, [7, 2**40, 0, 5], 9), lambda: BatchRng(3)])
+def test_a_draw_of_which_some_entries_are_looked_at_is_the_whole_draws(make):
+    """`later` gives what `uniform` gives there, and counts as a draw, looked at or not."""
+    like = torch.empty(4, 11)
+    where = torch.rand(4, 11, generator=torch.Generator().manual_seed(0)) < 0.3
+    one, other = make(), make()
+    first, second = one.uniform(like), one.uniform(like)
+    some, nobody, last = later(other, like), later(other, like), other.uniform(like)
+    assert torch.equal(some(where), first[where])
+    assert torch.equal(nobody(~where), second[~where])
+    assert torch.equal(last, one.uniform(like))
+    assert some(torch.zeros_like(where)).shape == (0,)

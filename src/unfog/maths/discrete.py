@@ -20,6 +20,10 @@ from unfog.maths.randomness import Rng
 from unfog.maths.states import expand
 
 SCHEDULES = ("linear", "cosine")
+SHORT = 8
+"""Categories up to which probabilities are made with the rows last, ten times as quick on a CPU;
+beyond, where the logits lie so already.
+"""
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,11 @@ class Masking:
             raise ShapeError(
                 f"logits must be (B, {self._places()}, {self.width}); got {tuple(logits.shape)}"
             )
-        return torch.softmax(logits.masked_fill(self._beyond(logits), -torch.inf), -1)
+        if self.width > SHORT and logits.stride(-1) == 1:
+            return torch.softmax(logits.masked_fill(self._beyond(logits), -torch.inf), -1)
+        # a short last axis is worked through entry by entry, one in front by many entries at once
+        front = logits.permute(2, 1, 0).masked_fill(self._beyond(logits).t()[..., None], -torch.inf)
+        return torch.softmax(front, 0).permute(2, 1, 0)
 
     def prior(
         self, like: Any, *, rng: Rng, mask: Any = None, cond: dict[str, Tensor] | None = None
@@ -170,10 +178,20 @@ class Masking:
         Args:
             x_t: long (B, N).     x_hat: (B, N, width) probabilities.     pick: (B, N) uniform.
         """
-        token = self.mask_token(x_t)
-        hidden = x_t == token if mask is None else (x_t == token) & expand(mask, x_t).bool()
-        below = self._cumulative(x_hat, hidden)
-        return hidden, x_t.masked_scatter(hidden, _draw(below, pick[hidden]))
+        hidden = self.hidden(x_t, mask)
+        return hidden, self.revealed(x_t, x_hat, hidden, pick[hidden])
+
+    def hidden(self, x_t: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Which real entries are masked, bool (B, N)."""
+        masked = x_t == self.mask_token(x_t)
+        return masked if mask is None else masked & expand(mask, x_t).bool()
+
+    def revealed(self, x_t: Tensor, x_hat: Tensor, where: Tensor, pick: Tensor) -> Tensor:
+        """x_t with the entries at `where`, bool (B, N), drawn from x_hat by `pick`, uniform (M,).
+
+        Raises: ShapeError, ArgumentError if x_hat is not a distribution at every one of them.
+        """
+        return x_t.masked_scatter(where, _draw(self._cumulative(x_hat, where), pick))
 
     def renoise(
         self,
@@ -220,25 +238,27 @@ class Masking:
             )
         return x
 
-    def _cumulative(self, x_hat: Tensor, hidden: Tensor) -> Tensor:
-        """The hidden entries' cumulative probabilities (M, width), of x_hat (B, N, width).
+    def _cumulative(self, x_hat: Tensor, where: Tensor) -> Tensor:
+        """The cumulative probabilities (M, width) of x_hat (B, N, width) at `where` (B, N).
 
-        Raises: ShapeError, ArgumentError if x_hat is not a distribution at every hidden entry.
+        Raises: ShapeError, ArgumentError if x_hat is not a distribution at every one of them.
         """
-        if x_hat.shape != (*hidden.shape, self.width):
+        if x_hat.shape != (*where.shape, self.width):
             raise ShapeError(
-                f"x_hat must be probabilities {(*hidden.shape, self.width)}; got "
+                f"x_hat must be probabilities {(*where.shape, self.width)}; got "
                 f"{tuple(x_hat.shape)}"
             )
-        below = x_hat[hidden].cumsum(-1)
+        rows, columns = where.nonzero(as_tuple=True)
+        chosen = x_hat[rows, columns]
+        below = chosen.cumsum(-1)
         if not len(below):
             return below
-        # one pass over everything acquits nearly always; only then is each entry looked at
-        fine = ((below[:, -1] - 1).abs().amax() < 1e-3) & (x_hat.min() >= 0)  # NaN fails both
-        # a sum of what isn't negative is 0 only where every part is
-        fine &= ~(self._beyond(x_hat) & (x_hat.sum(0) != 0)).any()
+        # one pass over all acquits nearly always; only then is each entry looked at
+        fine = ((below[:, -1] - 1).abs().amax() < 1e-3) & (chosen.min() >= 0)  # NaN fails both
+        if len(set(self.sizes)) > 1:
+            fine &= ~((chosen != 0) & self._beyond(x_hat)[columns]).any()
         if not bool(fine):
-            self._check_entries(x_hat, hidden)
+            self._check_entries(x_hat, where)
         return below
 
     def _check_entries(self, x_hat: Tensor, hidden: Tensor) -> None:

@@ -8,6 +8,7 @@ only, so resuming is exact, also with another number of processes; a sample's no
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 import torch
@@ -30,6 +31,18 @@ class Rng(Protocol):
     def at(self, step: int) -> Rng:
         """A fresh, independent stream for this step."""
         ...
+
+
+def later(rng: Rng, like: Tensor) -> Callable[[Tensor], Tensor]:
+    """A uniform draw of which few entries will be looked at: where -> rng.uniform(like)[where].
+
+    It counts as one draw, now. An rng with a `later` of its own leaves the rest out.
+    """
+    own: Callable[[Tensor], Callable[[Tensor], Tensor]] | None = getattr(rng, "later", None)
+    if own is not None:
+        return own(like)
+    whole = rng.uniform(like)
+    return lambda where: whole[where]
 
 
 def mix(*keys: int) -> int:

@@ -17,6 +17,7 @@ from unfog.maths.product import fieldwise
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, entries_mean, expand, lead
 from unfog.maths.times import Times
+from unfog.model.half import half
 
 Cond = dict[str, Tensor] | None
 Predictor = Callable[..., Any]
@@ -78,6 +79,7 @@ class Model(nn.Module):
         self.net, self.path, self.target = net, path, target
         self.sigma_data = sigma_data
         self.precision = precision
+        self._lent: list[nn.Module] = []  # a list, so that it is no part of the model
 
     @property
     def told(self) -> bool:
@@ -106,11 +108,12 @@ class Model(nn.Module):
         scaled = fieldwise(
             self.path, lambda path, x, kept: self._scale(path, x, kept, t), x_t, keep
         )
+        net = self._lent[0] if self._lent else self.net
         with self._cast(batch.device):
             if keep is None:
-                y = self.net(scaled, level, cond, later)
+                y = net(scaled, level, cond, later)
             else:
-                y = self.net(scaled, level, cond, later, keep)
+                y = net(scaled, level, cond, later, keep)
         return each(lambda v: v.to(torch.float32), y)
 
     def predict(
@@ -156,15 +159,18 @@ class Model(nn.Module):
     @contextlib.contextmanager
     def computing(self, precision: str | None) -> Iterator[None]:
         """Within, the net computes in "float32" or "bfloat16"; None leaves it. The state stays
-        float32.
+        float32. Where nothing is learnt, bfloat16 weights are made once and held as long.
         """
         if precision not in (None, *PRECISIONS):
             raise ArgumentError(f"precision is {' or '.join(PRECISIONS)}; got {precision!r}")
-        before, self.precision = self.precision, precision or self.precision
+        before, lent = self.precision, self._lent
+        self.precision = precision or self.precision
+        held = self.precision == "bfloat16" and not torch.is_grad_enabled()
+        self._lent = [half(self.net)] if held else []
         try:
             yield
         finally:
-            self.precision = before
+            self.precision, self._lent = before, lent
 
     def loss(
         self,

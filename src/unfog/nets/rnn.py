@@ -44,7 +44,7 @@ class _Block(nn.Module):
         shift, scale, gate = self.modulation(vector, axes=1)
         y = normed(x, shift, scale)
         with torch.autocast(x.device.type, enabled=False):  # the recurrence adds up rounding errors
-            y, _ = self.recurrent(y.to(self.outer.weight.dtype))
+            y, _ = self.recurrent(y.to(next(self.recurrent.parameters()).dtype))
         y = self.outer(y)
         return torch.addcmul(x, gate.to(x.dtype), y.to(x.dtype))
 

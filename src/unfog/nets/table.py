@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import reduce
 from itertools import accumulate
 from typing import Any, cast
 
@@ -133,24 +134,25 @@ class TableNet(nn.Module):
     def _into(self, x_t: Mapping[str, Tensor], keep: Mapping[str, Tensor] | None) -> Tensor:
         numbers, categories = self._of("number", x_t), self._of("category", x_t)
         told: list[Tensor] = []
-        x: Tensor | float = 0.0
+        parts: list[Tensor] = []
         if numbers:
             value = torch.cat(numbers, 1)
             angle = value[..., None] * self.frequencies
             waves = torch.cat([value[..., None], angle.cos(), angle.sin()], -1)
-            x = x + self.first(waves.flatten(1))
+            parts.append(self.first(waves.flatten(1)))
             if keep is not None:
                 which = torch.cat(self._of("number", keep), 1)[..., None].to(waves.dtype)
                 told.append((torch.cat([torch.ones_like(which), waves], -1) * which).flatten(1))
         if categories:
             index = torch.cat(categories, 1)
             check_levels(index, self.tokens)
-            x = x + self.table(index + self.starts)
+            parts.append(self.table(index + self.starts))
             if keep is not None:
                 told.append(torch.cat(self._of("category", keep), 1).to(torch.float32))
         if told:
-            x = x + self.known(torch.cat(told, 1))
-        return cast(Tensor, x)
+            parts.append(self.known(torch.cat(told, 1)))
+        first, *others = parts
+        return reduce(torch.add, others, first)
 
     def _of(self, kind: str, state: Mapping[str, Tensor]) -> list[Tensor]:
         return [state[name] for name, spec in self.fields.items() if spec["type"] == kind]
@@ -159,8 +161,11 @@ class TableNet(nn.Module):
         """The answer per field; logits are -inf beyond a column's size."""
         made, done, column = {}, 0, 0
         if hasattr(self, "places"):
-            never = y.new_full((len(y), 1), -torch.inf)
-            logits = torch.cat([y[:, self.size :], never], 1)[:, self.places]
+            # whole rows of the transpose are picked, and lie as what makes probabilities wants them
+            never = y.new_full((1, len(y)), -torch.inf)
+            rows = torch.cat([y[:, self.size :].t(), never])
+            picked = rows.index_select(0, self.places.t().flatten())
+            logits = picked.view(*self.places.t().shape, -1).permute(2, 1, 0)
         for name, spec in self.fields.items():
             if spec["type"] == "number":
                 made[name] = y[:, done : done + spec["size"]].to(x_t[name].dtype)

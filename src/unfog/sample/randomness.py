@@ -79,6 +79,23 @@ class SampleRng:
         """Uniform multiples of 2^-24 in [0, 1)."""
         return self._drawn(like, _even)
 
+    def later(self, like: Tensor) -> Callable[[Tensor], Tensor]:
+        """See `unfog.maths.randomness.later`."""
+        size = self._size(like)
+        low, high = self._counter(-(-size // 4))
+
+        def some(where: Tensor) -> Tensor:
+            rows, places = (v.cpu().numpy() for v in where.reshape(len(where), -1).nonzero().T)
+            index = self.indices[rows]
+            words = philox(low[places // 4], high, index & _LOW, index >> _HALF, self.seed)
+            out = np.empty((len(rows), 4), np.float32)
+            _even(words, out)
+            chosen = out[np.arange(len(rows)), places % 4]
+            dtype = like.dtype if like.is_floating_point() else torch.float32
+            return torch.from_numpy(chosen).to(like.device, dtype)
+
+        return some
+
     def at(self, step: int) -> SampleRng:
         """The same samples' fresh streams for this step."""
         fresh = copy.copy(self)
@@ -86,12 +103,7 @@ class SampleRng:
         return fresh
 
     def _drawn(self, like: Tensor, numbers: Numbers) -> Tensor:
-        if like.ndim == 0 or len(like) != len(self.indices):
-            raise ShapeError(
-                f"these are the streams of {len(self.indices)} samples, one per row; got a tensor "
-                f"of shape {tuple(like.shape)}"
-            )
-        size = like[0].numel() if len(like) else 0
+        size = self._size(like)
         low, high = self._counter(-(-size // 4))
         c2, c3 = (self.indices & _LOW)[:, None], (self.indices >> _HALF)[:, None]
         out = np.empty((len(like), len(low), 4), np.float32)
@@ -106,6 +118,15 @@ class SampleRng:
         )
         dtype = like.dtype if like.is_floating_point() else torch.float32
         return torch.from_numpy(values).to(like.device, dtype)
+
+    def _size(self, like: Tensor) -> int:
+        """Numbers in one sample of `like`. Raises ShapeError unless it has a row for each."""
+        if like.ndim == 0 or len(like) != len(self.indices):
+            raise ShapeError(
+                f"these are the streams of {len(self.indices)} samples, one per row; got a tensor "
+                f"of shape {tuple(like.shape)}"
+            )
+        return like[0].numel() if len(like) else 0
 
     def _counter(self, blocks: int) -> tuple[np.ndarray, np.ndarray]:
         """Words 0 (blocks,) and 1 (1,) of this draw's counters: step, draw and block."""

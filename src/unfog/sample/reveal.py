@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ from unfog.errors import ArgumentError
 from unfog.maths.discrete import Masking
 from unfog.maths.paths import ordered
 from unfog.maths.product import Product
-from unfog.maths.randomness import Rng
+from unfog.maths.randomness import Rng, later
 from unfog.maths.states import expand
 from unfog.registry import Registry
 
@@ -25,13 +25,22 @@ reveals: Registry[type] = Registry("reveal order")
 
 
 class Reveal(Protocol):
-    """A frozen dataclass; what it puts first is revealed first."""
+    """A frozen dataclass; what it puts first is revealed first.
+
+    Attributes:
+        drawn: whether the score looks at the categories that are drawn; if not, only those that are
+            revealed are drawn.
+    """
+
+    @property
+    def drawn(self) -> bool: ...
 
     def score(self, x_hat: Tensor, shown: Tensor, u: Tensor) -> Tensor:
         """(B, N), the highest first.
 
         Args:
-            x_hat: (B, N, width) probabilities.     shown: (B, N) the categories drawn from them.
+            x_hat: (B, N, width) probabilities.     shown: (B, N) the categories drawn from them
+                where `drawn`, else the state.
             u: (B, N) uniform numbers.
         """
         ...
@@ -41,6 +50,8 @@ class Reveal(Protocol):
 @dataclass(frozen=True)
 class Ancestral:
     """Every entry on its own: the masking path's own move."""
+
+    drawn: ClassVar[bool] = False
 
     def score(self, x_hat: Tensor, shown: Tensor, u: Tensor) -> Tensor:
         return u
@@ -54,6 +65,8 @@ class Random:
     Entries revealed in one step don't see each other. Where each is revealed on its own, many meet
     in a step by chance; counted, as few as can be.
     """
+
+    drawn: ClassVar[bool] = False
 
     def score(self, x_hat: Tensor, shown: Tensor, u: Tensor) -> Tensor:
         return u
@@ -88,6 +101,8 @@ class Confidence:
 @dataclass(frozen=True)
 class Forward:
     """From the first place to the last, place by place over all fields."""
+
+    drawn: ClassVar[bool] = False
 
     def score(self, x_hat: Tensor, shown: Tensor, u: Tensor) -> Tensor:
         return -torch.arange(u.shape[1], dtype=u.dtype, device=u.device).expand(u.shape)
@@ -186,26 +201,48 @@ def _decide(
     t, s = ordered(t, s)
     if rng is None or not 0 <= eta <= 1:
         raise ArgumentError(f"masked entries need an rng, and eta in [0, 1]; got {rng}, {eta}")
-    hidden, shown, again, scores, stays = {}, {}, {}, [], []
+    hidden, picks, shown, again, scores, stays = {}, {}, {}, {}, [], []
     for name, path in fields.items():
-        state = x_t[name]
-        chance, pick, tie = (rng.uniform(state) for _ in range(3))
-        hidden[name], shown[name] = path.proposal(state, x_hat[name], pick, mask=mask[name])
+        state, real = x_t[name], mask[name]
+        hidden[name] = path.hidden(state, real)
+        chance, picks[name] = later(rng, state), later(rng, state)
         stay, back = path.chances(t, s, eta)
-        real = torch.ones_like(hidden[name]) if mask[name] is None else mask[name].bool()
-        again[name] = (chance < expand(back, state)) & ~hidden[name] & real
-        score = reveal.score(x_hat[name].to(chance), shown[name], tie)
+        if eta:
+            open_ = ~hidden[name] if real is None else ~hidden[name] & real.bool()
+            again[name] = open_.masked_scatter(open_, chance(open_) < _at(back, state, open_))
+        shown[name] = state
+        if reveal.drawn:
+            u = picks[name](hidden[name])
+            shown[name] = path.revealed(state, x_hat[name], hidden[name], u)
+        tie = rng.uniform(state)
+        score = reveal.score(x_hat[name].to(tie), shown[name], tie)
         scores.append(score.masked_fill(~hidden[name], torch.inf))
         stays.append((hidden[name] * expand(stay, state)).sum(1))
     whole = torch.cat(scores, 1)
     u = rng.uniform(whole[:, :1])[:, 0]
     still = (torch.stack(stays).sum(0) + u).floor().long()
-    # stable and from the lowest score up: the first `still` stay masked
-    rank = whole.argsort(dim=1, stable=True).argsort(dim=1)
-    kept = (rank < still[:, None]).split([v.shape[1] for v in hidden.values()], 1)
+    kept = (_rank(whole) < still[:, None]).split([v.shape[1] for v in hidden.values()], 1)
     moved = {}
     for (name, path), stays_masked in zip(fields.items(), kept):
-        masked = (hidden[name] & stays_masked) | again[name]
-        x_s = torch.where(masked, path.mask_token(x_t[name]), shown[name])
+        due = hidden[name] & ~stays_masked
+        x_s = shown[name]
+        if not reveal.drawn:
+            x_s = path.revealed(x_t[name], x_hat[name], due, picks[name](due))
+        masked = hidden[name] & ~due
+        if name in again:
+            masked = masked | again[name]
+        x_s = torch.where(masked, path.mask_token(x_s), x_s)
         moved[name] = torch.where(expand(t == s, x_s), x_t[name], x_s)
     return moved
+
+
+def _at(value: Tensor, like: Tensor, where: Tensor) -> Tensor:
+    """What a value for every row, or entry, of `like` is at `where`."""
+    return expand(value, like).expand(like.shape)[where]
+
+
+def _rank(score: Tensor) -> Tensor:
+    """(B, N) places of the scores in their row, from the lowest up; equals in order."""
+    order = score.argsort(dim=1, stable=True)
+    place = torch.arange(score.shape[1], device=score.device).expand_as(order)
+    return torch.empty_like(order).scatter_(1, order, place)

@@ -113,6 +113,7 @@ class Config(Part):
     """Everything, resolved. Families name their members by registry name.
 
     Attributes:
+        sampling_precision: what the net computes in to draw, on machines that are quick in it.
         scale: of guidance by conditions.     autoguidance: strength of guidance away from the
             weaker model of `train.weaker`; 1 = none.
         path, target: of the state, or of its number fields where `fields` says that it is a dict.
@@ -144,6 +145,7 @@ class Config(Part):
     corrector: dict[str, Any] = {"name": "none"}
     reveal: dict[str, Any] = {"name": "ancestral"}
     sampling_steps: int = Field(ge=1)
+    sampling_precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)
     autoguidance: float = Field(default=1.0, ge=1)

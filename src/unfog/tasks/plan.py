@@ -16,6 +16,7 @@ from unfog.nets.outline import outline
 from unfog.tasks.assemble import build_model, build_objective, entries
 from unfog.tasks.brief import BRIEFLY, HURRIED
 from unfog.tasks.config import Config
+from unfog.tasks.drawing import drawn_in
 from unfog.tasks.learn import batches_of
 from unfog.tasks.looking import PICTURE, Looking, looking
 from unfog.tasks.planrows import reasons, rows, warnings
@@ -227,7 +228,8 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     way = trials.way(size)
     how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
     train = config.train.model_copy(update={**how, "recompute": way.recomputed})
-    config = config.model_copy(update={"train": train})
+    drawn = drawn_in(config, device, wishes)
+    config = config.model_copy(update={"train": train, "sampling_precision": drawn})
     config, watched = _watched(config, prepared, cost, wishes)
     looked = watching(prepared, config)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes, looked)

@@ -55,7 +55,7 @@ def rows(
         ),
         (
             "sampling",
-            f"{config.solver['name']}, {config.sampling_steps} steps",
+            f"{config.solver['name']}, {config.sampling_steps} steps, {config.sampling_precision}",
             "the recipe's; --steps of `unfog sample` changes it",
         ),
         ("looks", facts["looking"]["said"], _looks(facts["looking"], config)),

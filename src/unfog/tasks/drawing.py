@@ -1,0 +1,68 @@
+"""What the net computes in when it draws: settled by measuring, once, when a run is planned."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from unfog.model.half import quick
+from unfog.sample.randomness import SampleRng
+from unfog.tasks.assemble import blank, build_model
+from unfog.tasks.config import Config
+
+if TYPE_CHECKING:
+    from unfog.tasks.plan import Wishes
+
+ROWS, CALLS = 512, 3
+GAIN = 0.9
+"""bfloat16 is taken where it needs less than this share of float32's time."""
+
+
+def drawn_in(config: Config, device: torch.device, wishes: Wishes) -> str:
+    """ "bfloat16" for a table whose net answers quicker in it, "float32" for all else.
+
+    Tables only: three digits of a rank are enough, and their draws were compared (docs/choices.md).
+    Nothing is measured where the number of steps is fixed, so that such a run repeats bit for bit.
+    """
+    if config.sampling_precision != "float32":
+        return config.sampling_precision  # as the user has it
+    exact = wishes.steps is not None or wishes.precision == "float32"
+    if exact or not config.fields or config.flowmap is not None or not quick(device):
+        return "float32"
+    seconds = call_seconds(config, device)
+    return "bfloat16" if seconds["bfloat16"] < GAIN * seconds["float32"] else "float32"
+
+
+def call_seconds(config: Config, device: torch.device) -> dict[str, float]:
+    """Precision -> median seconds of a call of the net on a batch, taken in turns on one thread."""
+    model = build_model(config).to(device).requires_grad_(False).eval()
+    rng, t = SampleRng(0, range(ROWS)), torch.tensor(0.5)
+    x_t = model.path.prior(blank(config, ROWS, device), rng=rng)
+    taken: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.no_grad():
+            for _ in range(CALLS + 1):
+                for precision, found in taken.items():
+                    with model.computing(precision):
+                        begun = time.perf_counter()
+                        if device.type == "cuda":
+                            torch.cuda.synchronize(device)
+                        model.predict(x_t, t)
+                        if device.type == "cuda":
+                            torch.cuda.synchronize(device)
+                        found.append(time.perf_counter() - begun)
+    finally:
+        torch.set_num_threads(before)
+    return {name: statistics.median(found[1:]) for name, found in taken.items()}
+
+
+def precision_of(config: Config, device: torch.device, asked: str | None) -> str:
+    """As asked; else as the run was planned for, where this machine is quick in it."""
+    if asked is not None or quick(device):
+        return asked or config.sampling_precision
+    return "float32"
