@@ -82,7 +82,8 @@ def test_the_condition_is_used_and_none_is_null(model):
     assert not torch.allclose(one, other, atol=1e-3)
     torch.testing.assert_close(model.sample(4, given={"label": None}, steps=4).state, null)
     torch.testing.assert_close(
-        model.sample(4, given={"label": "1"}, scale=0.0, steps=4).state, null
+        model.sample(4, given={"label": "1"}, scale=0.0, steps=4).state,
+        model.sample(4, steps=4, autoguidance=1).state,  # a scale takes the place of autoguidance
     )
 
 
