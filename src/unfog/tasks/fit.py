@@ -230,6 +230,7 @@ def _founded(folder: pathlib.Path, prepared: Prepared, overwrite: bool) -> None:
     size = prepared.config.plan["parameters"]
     kept = 4 * (checkpoint.KEPT + 1) + 2  # and what watchers keep
     kept += 2 * prepared.config.train.snapshots  # of two averages each
+    kept += prepared.config.train.weaker > 0
     runfolder.room(folder, size * 4 * kept + 10_000_000)
     if overwrite:
         runfolder.clear(folder)
