@@ -261,7 +261,8 @@ FIGURES = {
 
 HOW = """Records of contestants may be of different days, as a turn that is recorded is not
 repeated: `unfog` was run again when it had changed. `unfog` stops by itself where its samples
-begin to copy. SDV's networks train beyond or below their 300 epochs, as long as the CPU-seconds last; TabDDPM is its authors' code with the
+begin to copy. SDV's networks train beyond or below their 300 epochs, as long as the CPU-seconds
+last; TabDDPM is its authors' code with the
 defaults of their scripts and as many updates as fit (its columns with missing numbers get a
 category that says so, which its own policy has not; where many values are equal, as in shoppers,
 its quantile scores lie at the ends, and after so few updates its numbers run there);
