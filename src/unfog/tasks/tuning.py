@@ -15,7 +15,7 @@ from unfog.sample.solvers.tuned import Row, Tuned
 from unfog.tasks import runfolder
 from unfog.tasks.config import Part, complaint
 
-FILE = "tuned.json"
+FILE = runfolder.TUNED
 SHARE, SLICED = "share", "sliced"
 MEASURES = {
     SHARE: "of the samples' spread, from where the flow itself ends",

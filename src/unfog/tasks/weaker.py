@@ -13,8 +13,9 @@ from unfog.errors import ArgumentError, RunError
 from unfog.model import files
 from unfog.model.model import Model
 from unfog.tasks.config import Config
+from unfog.tasks.runfolder import WEAKER
 
-FILE = "weaker.safetensors"
+FILE = WEAKER
 STEP = "taken.at"
 """Beside the weights: the number of the update after which they were taken."""
 
