@@ -35,6 +35,10 @@ MOST, ROWS = 512, 2560
 """Samples at once, and rows of tables, whose nets do little for each: 1.5 times as quick as 512."""
 
 
+OTHERS = ("scale", "guide", "begin", "held")
+"""Choices that take the place of the run's autoguidance."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """What was drawn.
@@ -221,7 +225,8 @@ def generate(
         )  # fmt: skip
         if drawn is not None:
             return drawn
-    away = away_of(model, autoguidance, alone=all(v is None for v in (scale, guide, begin, held)))
+    others = {"scale": scale, "guide": guide, "begin": begin, "held": held}
+    away = away_of(model, {**others, "autoguidance": autoguidance})
     scale = model.config.scale if scale is None else scale
     cond = model.borders.given.encode(given, count)
     path = model.net.path
@@ -270,13 +275,18 @@ def generate(
     return finished(rules, samples_of(model, state, cond, first + rows.start), given or ())
 
 
-def away_of(model: Trained, asked: float | None, *, alone: bool) -> float:
+def away_of(model: Trained, choices: Mapping[str, Any]) -> float:
     """The strength of autoguidance: as asked, or the run's own where nothing else guides; else 1.
 
+    Args:
+        choices: of `generate`, those that matter here.
     Raises: ArgumentError as `checked_away` does.
     """
-    usual = model.config.autoguidance if alone else 1.0
-    return checked_away(model.folder, usual if asked is None else asked)
+    asked = choices.get("autoguidance")
+    if asked is None:
+        alone = all(choices.get(name) is None for name in OTHERS)
+        asked = model.config.autoguidance if alone else 1.0
+    return checked_away(model.folder, asked)
 
 
 def _ahead(line: Any, before: int, width: int, step: int) -> None:

@@ -170,8 +170,7 @@ def _like(model: Trained, how: Mapping[str, Any], count: int) -> _Like:
     fields = model.borders.given.fields
     values = all(_as_it_stands(fields, name, value, count) for name, value in given.items())
     scale = float(how.get("scale", model.config.scale))
-    alone = all(how.get(name) is None for name in ("scale", "guide", "begin", "held"))
-    away = away_of(model, how.get("autoguidance"), alone=alone)
+    away = away_of(model, how)
     weaker = 0 if away == 1 else 1
     plain = values and not any(how.get(name) not in (None, "none", 0.0) for name in OTHER)
     if not given:

@@ -91,7 +91,7 @@ def tune(
     if scale is not None and not given:
         raise ArgumentError("a guidance scale needs conditions: name some with given")
     begun = time.monotonic()
-    away = away_of(model, None, alone=scale is None)
+    away = away_of(model, {"scale": scale})
     scale = model.config.scale if scale is None else scale
     held = trajectories // 2
     cond = None
