@@ -8,16 +8,17 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler
 
 from benchmarks.contestants.child import Child, until
 from benchmarks.contestants.diffusers_loop import loss_with, net
+from benchmarks.contestants.pictures import as_given, channels_first
 
 child = Child()
 asked = child.asked
 torch.set_num_threads(asked["threads"])
 torch.manual_seed(asked["seed"])
 with np.load(asked["source"]) as file:
-    data = torch.from_numpy(file["images"])[:, None]
+    data = channels_first(file["images"])
 with child.phase("fit"):
     more = until(asked["budget"])
-    model, noise = net(), DDPMScheduler()
+    model, noise = net(data.shape[1]), DDPMScheduler()
     loss = loss_with(noise)
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
     for _ in more(range(1_000_000)):
@@ -32,10 +33,9 @@ with child.phase("sample"), torch.no_grad():
     for start in range(0, asked["count"], 250):
         solver = DPMSolverMultistepScheduler.from_config(noise.config)
         solver.set_timesteps(20)
-        x = torch.randn(min(250, asked["count"] - start), 1, 32, 32)
+        x = torch.randn(min(250, asked["count"] - start), *data.shape[1:])
         for t in solver.timesteps:
             x = solver.step(model(x, t).sample, t, x).prev_sample
         parts.append(x)
-images = ((torch.cat(parts)[:, 0] + 1) / 2).clamp(0, 1).numpy()
-np.savez(f"{asked['folder']}/drawn.npz", images=images)
+np.savez(f"{asked['folder']}/drawn.npz", images=as_given(torch.cat(parts)))
 child.answer("torch", "diffusers")

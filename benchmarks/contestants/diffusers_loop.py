@@ -11,11 +11,11 @@ from benchmarks.contestants.child import Child
 from benchmarks.contestants.loops import timed
 
 
-def net() -> UNet2DModel:
+def net(channels: int = 1) -> UNet2DModel:
     return UNet2DModel(
         sample_size=32,
-        in_channels=1,
-        out_channels=1,
+        in_channels=channels,
+        out_channels=channels,
         layers_per_block=2,
         block_out_channels=(32, 64, 128),
         down_block_types=("DownBlock2D", "AttnDownBlock2D", "AttnDownBlock2D"),

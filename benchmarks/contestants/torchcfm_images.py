@@ -7,6 +7,7 @@ import torch
 from torchcfm.conditional_flow_matching import ConditionalFlowMatcher
 
 from benchmarks.contestants.child import Child, until
+from benchmarks.contestants.pictures import as_given, channels_first
 from benchmarks.contestants.torchcfm_loop import loss_with, net
 
 child = Child()
@@ -14,10 +15,10 @@ asked = child.asked
 torch.set_num_threads(asked["threads"])
 torch.manual_seed(asked["seed"])
 with np.load(asked["source"]) as file:
-    data = torch.from_numpy(file["images"])[:, None]
+    data = channels_first(file["images"])
 with child.phase("fit"):
     more = until(asked["budget"])
-    model = net()
+    model = net(channels=data.shape[1])
     loss = loss_with(ConditionalFlowMatcher(sigma=0.0))
     optimiser = torch.optim.Adam(model.parameters())
     for _ in more(range(1_000_000)):
@@ -28,10 +29,9 @@ with child.phase("fit"):
 with child.phase("sample"), torch.no_grad():
     parts = []
     for start in range(0, asked["count"], 250):
-        x = torch.randn(min(250, asked["count"] - start), 1, 32, 32)
+        x = torch.randn(min(250, asked["count"] - start), *data.shape[1:])
         for k in range(50):
             x = x + model(torch.full((len(x),), k / 50), x) / 50
         parts.append(x)
-images = ((torch.cat(parts)[:, 0] + 1) / 2).clamp(0, 1).numpy()
-np.savez(f"{asked['folder']}/drawn.npz", images=images)
+np.savez(f"{asked['folder']}/drawn.npz", images=as_given(torch.cat(parts)))
 child.answer("torch", "torchcfm")

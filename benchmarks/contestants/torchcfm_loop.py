@@ -11,8 +11,8 @@ from benchmarks.contestants.child import Child
 from benchmarks.contestants.loops import timed
 
 
-def net(width: int = 32, blocks: int = 1) -> UNetModel:
-    return UNetModel(dim=(1, 32, 32), num_channels=width, num_res_blocks=blocks)
+def net(width: int = 32, blocks: int = 1, channels: int = 1) -> UNetModel:
+    return UNetModel(dim=(channels, 32, 32), num_channels=width, num_res_blocks=blocks)
 
 
 def loss_with(matcher: ConditionalFlowMatcher):  # type: ignore[no-untyped-def]

@@ -26,6 +26,5 @@ with child.phase("fit"):
     )
 with child.phase("sample"):
     drawn = model.sample(child.asked["count"], seed=child.asked["seed"], show=False)
-images = np.asarray(drawn.data).reshape(-1, 32, 32)
-np.savez(f"{child.asked['folder']}/drawn.npz", images=images)
+np.savez(f"{child.asked['folder']}/drawn.npz", images=np.asarray(drawn.data))
 child.answer("torch", net=model.config.net["name"])

@@ -1,4 +1,4 @@
-"""Quality per compute: Fashion-MNIST at 32 x 32 by the fixed judge, and the first minute.
+"""Quality per compute: Fashion-MNIST at 32 x 32 by the fixed judge, CIFAR-10, the first minute.
 
 Everybody learns from the same bytes for the same CPU-seconds and draws with its own sampler; peers
 are torchcfm's MNIST recipe (Euler, 50 steps) and diffusers' UNet2DModel (DPM-Solver++, 20 steps).
@@ -10,22 +10,24 @@ import argparse
 import functools
 import pathlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from benchmarks.environments import Home
 from benchmarks.figures import chosen, contestants, markdown, median, ordered, said, values
-from benchmarks.judges import images, points
+from benchmarks.judges import colours, images, points
 from benchmarks.picture import Panel, dots
 from benchmarks.turns import Book, Record, Turn, rotated, run
 
 NAME = "quality"
-ABOUT = "what a budget buys: Fashion-MNIST by a fixed judge; dino, digits, moons"
-FASHION = {
+ABOUT = "what a budget buys: Fashion-MNIST and CIFAR-10 by fixed judges; dino, digits, moons"
+PICTURES = {
     "unfog": ("unfog_images", "unfog"),
     "torchcfm": ("torchcfm_images", "torchcfm"),
     "diffusers": ("diffusers_images", "diffusers"),
 }
+PARTS = ("train", "test")
 SMALL = {"unfog": ("unfog_points", "unfog"), "torchcfm MLP": ("torchcfm_points", "torchcfm")}
 SECONDS = {"dino": (4, 20), "moons": (5, 30), "digits": (10, 60)}
 REAL = "real data (floor)"
@@ -36,7 +38,8 @@ def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--most", type=float, default=60, help="CPU-seconds on small sets")
-    parser.add_argument("--methods", nargs="*", default=list(FASHION), choices=list(FASHION))
+    parser.add_argument("--methods", nargs="*", default=list(PICTURES), choices=list(PICTURES))
+    parser.add_argument("--images", nargs="*", default=list(IMAGES), choices=list(IMAGES))
     parser.add_argument("--small", action=argparse.BooleanOptionalAction, default=True)
 
 
@@ -45,30 +48,76 @@ def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
         if asked.small:
             first_minute(turn, asked, home, book)
         for budget in asked.budgets:
-            fashion(turn, budget, asked, home, book)
+            for case in asked.images:
+                IMAGES[case](turn, budget, asked, home, book)
 
 
 def fashion(turn: int, budget: float, asked: argparse.Namespace, home: Home, book: Book) -> None:
     source = home.cache / "runs" / "fashion-32.npz"
     with np.load(asked.data / "images_fashion_mnist" / "train.npz") as file:
         train = file[next(k for k in file.files if file[k].ndim >= 3)]
-    if not source.exists():
-        source.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(source, images=np.pad(train, ((0, 0), (2, 2), (2, 2))))
-    floor = Turn(REAL, "", "unfog", {"case": "fashion", "count": asked.count})
+    _kept(source, lambda: np.pad(train, ((0, 0), (2, 2), (2, 2))))
+    compete("fashion", turn, budget, source, asked, home, book, Judging(
+        lambda drawn: images.scored(asked.judge, drawn),
+        lambda: images.floor(asked.judge, train, asked.count),
+    ))  # fmt: skip
+
+
+def cifar(turn: int, budget: float, asked: argparse.Namespace, home: Home, book: Book) -> None:
+    train, test = (colours.read(asked.data / "images_cifar10" / f"{part}.zip") for part in PARTS)
+    source = home.cache / "runs" / "cifar10.npz"
+    _kept(source, lambda: train[0])
+    order = np.random.default_rng(1).permutation(len(train[0]))[: asked.count]
+
+    def scored(drawn: np.ndarray) -> Record:
+        return colours.scored(colours.judge(home.cache, train), drawn, test)
+
+    judging = Judging(scored, lambda: scored(train[0][order]))
+    compete("cifar10", turn, budget, source, asked, home, book, judging)
+
+
+@dataclass(frozen=True)
+class Judging:
+    """What drawn images score, and what as many real training images do."""
+
+    scored: Callable[[np.ndarray], Record]
+    floor: Callable[[], Record]
+
+
+def _kept(path: pathlib.Path, made: Callable[[], np.ndarray]) -> None:
+    """Write the training images once."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, images=made())
+
+
+def compete(
+    case: str,
+    turn: int,
+    budget: float,
+    source: pathlib.Path,
+    asked: argparse.Namespace,
+    home: Home,
+    book: Book,
+    judging: Judging,
+) -> None:
+    """All contestants on one set of images for one budget."""
+    floor = Turn(REAL, "", "unfog", {"case": case, "count": asked.count})
     if book.find(floor) is None:
-        book.add({"contestant": REAL, "key": floor.key,
-                  **images.floor(asked.judge, train, asked.count)})  # fmt: skip
+        book.add({"contestant": REAL, "key": floor.key, **judging.floor()})
     request = {"source": str(source), "count": asked.count}
-    key = {"case": "fashion", "budget": budget, "seed": turn}
+    key = {"case": case, "budget": budget, "seed": turn}
     turns = [Turn(name, *where, dict(key), dict(request), limit=20 * budget + 3600)
-             for name, where in FASHION.items() if name in asked.methods]  # fmt: skip
-    run(rotated(turns, turn), book, home, functools.partial(judged, asked.judge))
+             for name, where in PICTURES.items() if name in asked.methods]  # fmt: skip
+
+    def judged(turn: Turn, folder: pathlib.Path, record: Record) -> Record:
+        with np.load(folder / "drawn.npz") as file:
+            return judging.scored(file["images"])
+
+    run(rotated(turns, turn), book, home, judged)
 
 
-def judged(judge: pathlib.Path, turn: Turn, folder: pathlib.Path, record: Record) -> Record:
-    with np.load(folder / "drawn.npz") as file:
-        return images.scored(judge, file["images"])
+IMAGES = {"fashion": fashion, "cifar10": cifar}
 
 
 def first_minute(turn: int, asked: argparse.Namespace, home: Home, book: Book) -> None:
@@ -95,22 +144,30 @@ def apart(case: str, held: np.ndarray, turn: Turn, folder: pathlib.Path, record:
 
 
 def ours(figure: str) -> Callable[[list[Record]], float | None]:
-    return lambda records: median(chosen(records, "unfog", case="fashion", budget=600), figure)
+    return lambda records: _at_ten(records, "unfog", figure, "fashion")
+
+
+def _at_ten(records: list[Record], name: str, figure: str, case: str) -> float | None:
+    return median(chosen(records, name, case=case, budget=600), figure)
 
 
 def early(records: list[Record]) -> float | None:
     return median(chosen(records, "unfog", case="fashion", budget=60), "frechet")
 
 
-def beside(records: list[Record]) -> float | None:
-    mine = ours("frechet")(records)
-    peers = [
-        value
-        for name in FASHION
-        if name != "unfog"
-        and (value := median(chosen(records, name, case="fashion", budget=600), "frechet"))
-    ]
-    return mine / min(peers) if mine is not None and peers else None
+def beside(case: str) -> Callable[[list[Record]], float | None]:
+    """Our distance over the best peer's, after ten CPU-minutes each."""
+
+    def ratio(records: list[Record]) -> float | None:
+        mine = _at_ten(records, "unfog", "frechet", case)
+        peers = [
+            value
+            for name in PICTURES
+            if name != "unfog" and (value := _at_ten(records, name, "frechet", case))
+        ]
+        return mine / min(peers) if mine is not None and peers else None
+
+    return ratio
 
 
 def first(case: str, budget: float) -> Callable[[list[Record]], float | None]:
@@ -138,7 +195,7 @@ def told(records: list[Record]) -> str:
 
 
 def shows(case: str) -> dict[str, str]:
-    if case == "fashion":
+    if case in IMAGES:
         return {"frechet": "Fréchet", "sliced": "sliced Wasserstein"}
     return {"distance": points.WORDS[case]}
 

@@ -118,7 +118,7 @@ def test_every_contestant_that_a_suite_names_is_there():
     from benchmarks.suites import quality, tables, throughput
 
     folder = pathlib.Path(turns.__file__).parent / "contestants"
-    named = [row[:2] for rows in (tables.METHODS, throughput.LOOPS, quality.FASHION, quality.SMALL)
+    named = [row[:2] for rows in (tables.METHODS, throughput.LOOPS, quality.PICTURES, quality.SMALL)
              for row in rows.values()]  # fmt: skip
     for module, environment in named:
         assert (folder / f"{module}.py").exists()

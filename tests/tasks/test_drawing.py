@@ -29,7 +29,7 @@ def model(rows):
 
 def planned(rows, monkeypatch, seconds=TIMES, **choices):
     monkeypatch.setattr(drawing, "quick", lambda device: True)
-    monkeypatch.setattr(drawing, "call_seconds", lambda config, device: seconds)
+    monkeypatch.setattr(drawing, "call_seconds", lambda config, device, precisions: seconds)
     facts = unfog.fit(rows, quiet=True, dry_run=True, **choices)
     return next(row["choice"] for row in facts["rows"] if row["what"] == "sampling")
 
@@ -51,8 +51,9 @@ def test_other_kinds_are_drawn_in_float32(monkeypatch):
 
 
 def test_the_measurement_is_of_both(model):
-    found = drawing.call_seconds(model.config, torch.device("cpu"))
-    assert set(found) == {"float32", "bfloat16"}
+    both = ("float32", "bfloat16")
+    found = drawing.call_seconds(model.config, torch.device("cpu"), both)
+    assert set(found) == set(both)
     assert all(0 < seconds < 1 for seconds in found.values())
 
 

@@ -15,6 +15,7 @@ from unfog.maths.randomness import mix
 from unfog.maths.states import State, each
 from unfog.sample.adaptive import adapt
 from unfog.sample.loop import sample
+from unfog.sample.marginals import Marginals
 from unfog.sample.randomness import SampleRng
 from unfog.sample.reveal import revealing
 from unfog.tasks.assemble import Sampling, blank
@@ -37,6 +38,7 @@ class Batch:
         cond: of its rows, or None.     numbers: its rows', which their noise depends on.
         guide: as for `generate`, told of `rows`.     begin, held: of its rows.
         rows: its rows' places among all that were asked for.     away: strength of autoguidance.
+        marginals: corrections of every step, where there are any.
     """
 
     model: Trained
@@ -51,6 +53,7 @@ class Batch:
     held: Held | None
     rows: range
     away: float = 1.0
+    marginals: Marginals | None = None
 
     def draw(self, tell: Callable[[int], None]) -> State:
         """All of it; `tell` hears of every step."""
@@ -88,6 +91,7 @@ class Batch:
             tell,
             held,
             self.away,
+            self.marginals,
         )
 
 
@@ -108,6 +112,7 @@ def _drawn(
     tell: Any,
     held: Held | None,
     away: float,
+    marginals: Marginals | None,
 ) -> State:
     device = model.device
     rng = SampleRng(seed, indices)
@@ -130,18 +135,22 @@ def _drawn(
         predict = holding(predict, model, held)
     if guide is not None:
         predict = guide(predict)
-    path = revealing(model.net.path, how.reveal)
+    path, corrector = revealing(model.net.path, how.reveal), how.corrector
+    if marginals is not None:
+        predict, corrector = marginals.tilted(predict), marginals
     if how.tol is not None:
         tried = adapt(predict, path, x_t, tol=how.tol, start=float(cut[0]), rng=rng)
         states = (step.x for step in tried)
     else:
         steps = sample(
-            predict, path, how.solver, x_t, cut, eta=how.eta, rng=rng, corrector=how.corrector
+            predict, path, how.solver, x_t, cut, eta=how.eta, rng=rng, corrector=corrector
         )
         states = (step.x for step in steps)
     for number, state in enumerate(states, 1):
         at("sample.step", number)
         x_t = state
         tell(min(number, len(cut) - 1))
+    if marginals is not None:
+        x_t = marginals.moved(model.net.path, x_t, cut[-1])
     back = model.borders.space.back(x_t)
     return each(lambda v: (v.float() if v.is_floating_point() else v).cpu(), back)

@@ -41,6 +41,8 @@ class TrainConfig(Part):
             from before; "never" only watches.
         weaker: share of the steps after which the averaged weights are stored as the weaker model
             that autoguidance turns away from; 0 = never.
+        calibrate: rows, at most, that are drawn at the end to calibrate the marginals of a table's
+            draws; 0 = never.
         snapshots: how often the running average and a longer one are stored, so that the average
             over any length can be made afterwards; 0 = never.
     """
@@ -71,6 +73,7 @@ class TrainConfig(Part):
     choose: str = Field(default="last", pattern="^(last|heldout)$")
     stop_at: str = Field(default="copying", pattern="^(copying|never)$")
     weaker: float = Field(default=0.0, ge=0, lt=1)
+    calibrate: int = Field(default=0, ge=0)
     snapshots: int = Field(default=0, ge=0, le=1000)
 
 

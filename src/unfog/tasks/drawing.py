@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
@@ -21,27 +23,43 @@ GAIN = 0.9
 """bfloat16 is taken where it needs less than this share of float32's time."""
 
 
-def drawn_in(config: Config, device: torch.device, wishes: Wishes) -> str:
+@dataclass(frozen=True)
+class Drawing:
+    """How a run draws.
+
+    Attributes:
+        precision: what the net computes in.     seconds: of an answer for one row; None where that
+            was not measured.
+    """
+
+    precision: str
+    seconds: float | None = None
+
+
+def drawn_in(config: Config, device: torch.device, wishes: Wishes) -> Drawing:
     """ "bfloat16" for a table whose net answers quicker in it, "float32" for all else.
 
     Tables only: three digits of a rank are enough, and their draws were compared (docs/choices.md).
     Nothing is measured where the number of steps is fixed, so that such a run repeats bit for bit.
     """
-    if config.sampling_precision != "float32":
-        return config.sampling_precision  # as the user has it
-    exact = wishes.steps is not None or wishes.precision == "float32"
-    if exact or not config.fields or config.flowmap is not None or not quick(device):
-        return "float32"
-    seconds = call_seconds(config, device)
-    return "bfloat16" if seconds["bfloat16"] < GAIN * seconds["float32"] else "float32"
+    usual = config.sampling_precision
+    if wishes.steps is not None or not config.fields or config.flowmap is not None:
+        return Drawing(usual)
+    open_ = usual == "float32" and wishes.precision != "float32" and quick(device)
+    found = call_seconds(config, device, ("float32", "bfloat16") if open_ else (usual,))
+    if open_ and found["bfloat16"] < GAIN * found["float32"]:
+        usual = "bfloat16"
+    return Drawing(usual, found[usual] / ROWS)
 
 
-def call_seconds(config: Config, device: torch.device) -> dict[str, float]:
+def call_seconds(
+    config: Config, device: torch.device, precisions: Sequence[str]
+) -> dict[str, float]:
     """Precision -> median seconds of a call of the net on a batch, taken in turns on one thread."""
     model = build_model(config).to(device).requires_grad_(False).eval()
     rng, t = SampleRng(0, range(ROWS)), torch.tensor(0.5)
     x_t = model.path.prior(blank(config, ROWS, device), rng=rng)
-    taken: dict[str, list[float]] = {"float32": [], "bfloat16": []}
+    taken: dict[str, list[float]] = {precision: [] for precision in precisions}
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

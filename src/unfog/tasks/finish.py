@@ -9,7 +9,7 @@ import torch
 from unfog.failpoints import at
 from unfog.model import files
 from unfog.model.model import Model
-from unfog.tasks import runfolder
+from unfog.tasks import calibrate, runfolder
 from unfog.tasks.card import write_card
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.trained import Trained
@@ -23,19 +23,12 @@ def finish(
     device: torch.device,
     spent: float,
     world: World,
+    show: bool | None = None,
 ) -> Trained:
     """Write weights, model card, and last the manifest that makes the folder whole."""
     config = prepared.config
 
-    def write() -> None:
-        files.write_json(folder / "config.json", config.to_json())  # with the steps as they came
-        at("finish.between")
-        files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
-        write_card(folder, config, prepared.splits, spent)
-        runfolder.sign(folder)
-
-    world.lead(write)
-    return Trained(
+    trained = Trained(
         folder,
         config,
         averaged,
@@ -44,3 +37,18 @@ def finish(
         items=prepared.items,
         device=device,
     )
+
+    def write() -> None:
+        files.write_json(folder / "config.json", config.to_json())  # with the steps as they came
+        at("finish.between")
+        files.write_tensors(folder / "model.safetensors", dict(averaged.state_dict()))
+        write_card(folder, config, prepared.splits, spent)
+        (folder / calibrate.FILE).unlink(missing_ok=True)
+        if config.train.calibrate:
+            found = calibrate.calibrate(trained, prepared.states[0], show=show)
+            calibrate.write(folder, found)
+        runfolder.sign(folder)
+
+    world.lead(write)
+    trained.marginals = calibrate.read(folder, averaged.path)
+    return trained

@@ -289,4 +289,4 @@ def learn(
     if snapshots is not None:
         world.lead(snapshots.finish)
     prepared = prepared.with_config(config)
-    return finish(folder, prepared, averaged, device, course.seconds(), world)
+    return finish(folder, prepared, averaged, device, course.seconds(), world, show)

@@ -7,6 +7,7 @@ import pathlib
 from unfog.kinds.splits import Splits
 from unfog.model import files
 from unfog.tasks.assemble import device_of
+from unfog.tasks.calibrate import read as read_marginals
 from unfog.tasks.rehearse import rehearse
 from unfog.tasks.runfolder import check, read_borders, read_config
 from unfog.tasks.trained import Trained
@@ -29,4 +30,5 @@ def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
     splits = Splits.from_json(files.read_json(folder / "splits.json"))
     trained = Trained(folder, config, net, borders, splits, device=device_of(device))
     trained.tunings = read_tunings(folder)
+    trained.marginals = read_marginals(folder, net.path)
     return trained

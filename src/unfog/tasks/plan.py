@@ -15,6 +15,7 @@ from unfog.errors import ResourceError
 from unfog.nets.outline import outline
 from unfog.tasks.assemble import build_model, build_objective, entries
 from unfog.tasks.brief import BRIEFLY, HURRIED
+from unfog.tasks.calibrate import calibrating
 from unfog.tasks.config import Config
 from unfog.tasks.drawing import drawn_in
 from unfog.tasks.learn import batches_of
@@ -226,10 +227,13 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     closing = (leaving + CLOSING * wanted.weights / WRITING) * min(max(busy, 1.0), 5.0)
     config = trials.config(size)
     way = trials.way(size)
-    how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
-    train = config.train.model_copy(update={**how, "recompute": way.recomputed})
     drawn = drawn_in(config, device, wishes)
-    config = config.model_copy(update={"train": train, "sampling_precision": drawn})
+    calibrated, measuring = calibrating(config, wishes, drawn, planning + closing)
+    closing += measuring
+    how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
+    how |= {"recompute": way.recomputed, "calibrate": calibrated}
+    train = config.train.model_copy(update=how)
+    config = config.model_copy(update={"train": train, "sampling_precision": drawn.precision})
     config, watched = _watched(config, prepared, cost, wishes)
     looked = watching(prepared, config)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes, looked)

@@ -250,6 +250,7 @@ def resolve(
                 "steps": 1,
                 "dropout": 0.1 if given else 0.0,
                 "weaker": own.get("weaker", 0.0),
+                "calibrate": own.get("calibrate", 0),
                 **chosen["train"],
                 **({} if batch is None else {"batch": batch}),
                 **({} if lr is None else {"lr": lr}),

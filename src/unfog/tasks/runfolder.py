@@ -22,8 +22,8 @@ from unfog.tasks.lock import NAME
 STARTED = ("splits.json", "codec.json", "codec.safetensors")
 """Written at a run's start, before config.json."""
 READ = ("config.json", "model.safetensors", "codec.json", "codec.safetensors", "splits.json")
-WEAKER, TUNED = "weaker.safetensors", "tuned.json"
-MORE = (WEAKER, TUNED)
+WEAKER, TUNED, MARGINALS = "weaker.safetensors", "tuned.json", "marginals.safetensors"
+MORE = (WEAKER, TUNED, MARGINALS)
 """What a run may have besides."""
 
 

@@ -14,6 +14,7 @@ import torch
 from unfog.errors import ArgumentError
 from unfog.kinds.splits import Splits
 from unfog.model.model import Model
+from unfog.sample.marginals import Marginals
 from unfog.tasks.config import Config
 from unfog.tasks.generate import Samples
 from unfog.tasks.runfolder import Borders
@@ -51,6 +52,7 @@ class Trained:
         self.device = torch.device(device)
         self.keeper: Any = None  # holds a temporary folder as long as the model lives
         self.tunings: list[Tuning] = []  # what `tune` stored in the folder for these weights
+        self.marginals: Marginals | None = None  # what was calibrated for these weights
         self.quick: list[Tuning] = []
         self.costs: dict[int, tuple[float, float]] = {}
 

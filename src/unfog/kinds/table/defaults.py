@@ -7,6 +7,8 @@ from typing import Any
 FEW = 1000
 MOST_STEPS = 50
 """Sampling steps at most; with one and a half for each category hardly two are revealed at once."""
+CALIBRATE = 10_000
+"""Rows that a run may draw at its end to calibrate its marginals."""
 KNOWN = 0.3
 """Share of the rows that teach the net to fill: see docs/fill.md for what it costs."""
 
@@ -17,7 +19,8 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
     Args:
         fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
         n_items: training rows.
-    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "known", "reasons", "warnings"}.
+    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "known", "calibrate",
+        "reasons", "warnings"}.
     """
     numbers = sum(spec.get("size", 0) for spec in fields.values())
     categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
@@ -31,6 +34,7 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "sampling_steps": min(MOST_STEPS, max(1, -(-3 * categories // 2))),
         "reveal": {"name": "random" if categories else "ancestral"},
         "known": KNOWN,
+        "calibrate": CALIBRATE,
         "reasons": [
             f"a perceptron over {numbers} columns of numbers on a Gaussian path and {categories} "
             "of categories on a masking path, on one clock"

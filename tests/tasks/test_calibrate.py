@@ -1,0 +1,145 @@
+"""Calibrated marginals of a run: measured at its end, used in plain draws, bound to its weights."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from scipy.stats import kstest
+
+import unfog
+from unfog.errors import RunError
+from unfog.model import files
+from unfog.tasks import runfolder
+from unfog.tasks.calibrate import FEWEST, FILE, frequencies, rows_of
+from unfog.tasks.fit import again
+
+STEPS = 350
+
+
+def frame():
+    rng = np.random.default_rng(0)
+    size = rng.gamma(2.0, size=3000)
+    grade = np.where(size + rng.normal(size=3000) > 2, "large", "small")
+    colour = rng.choice(["red", "green", "blue"], 3000, p=[0.7, 0.2, 0.1])
+    return pd.DataFrame({"size": size, "price": size * 2 + rng.normal(size=3000), "grade": grade,
+                         "colour": colour})  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return frame()
+
+
+def learnt(rows, out, steps=STEPS, **settings):
+    settings = {"net.width": 32, "train.looks": 0, **settings}
+    return unfog.fit(rows, out=out, steps=steps, batch=512, lr=1e-4, settings=settings, quiet=True)
+
+
+@pytest.fixture(scope="module")
+def run(rows, tmp_path_factory):
+    return learnt(rows, tmp_path_factory.mktemp("runs") / "run")
+
+
+def apart(model):
+    """How far drawn states are from the training ones: numbers of N(0, 1), levels of their rate."""
+    state = model.sample(6000, seed=3, show=False).state
+    numbers = [kstest(column.numpy(), "norm").statistic for column in state["num"].t()]
+    levels = [
+        float((torch.bincount(column, minlength=len(goal)) / len(column) - goal).abs().sum() / 2)
+        for column, goal in zip(state["cat"].t(), rates(model))
+    ]
+    return float(np.mean(numbers)), float(np.mean(levels))
+
+
+def rates(model):
+    states, _ = again(model.folder, frame()).states
+    return frequencies(model.config, states)["cat"]
+
+
+def test_columns_of_a_short_run_are_as_in_the_data(run):
+    after = apart(run)
+    kept, run.marginals = run.marginals, None
+    try:
+        before = apart(run)
+    finally:
+        run.marginals = kept
+    assert max(after) < 0.02
+    assert before[0] > 1.3 * after[0]
+    assert before[1] > 1.4 * after[1]
+
+
+def test_it_is_stored_listed_and_read_back(run):
+    assert run.config.train.calibrate >= FEWEST
+    assert FILE in files.listed(run.folder)
+    first, again = (one.sample(40, show=False).state for one in (run, unfog.load(run.folder)))
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def same(run, **choices):
+    """Whether draws are those of a run that was not calibrated."""
+    kept, run.marginals = run.marginals, None
+    try:
+        plain = run.sample(30, seed=4, show=False, **choices).state
+    finally:
+        run.marginals = kept
+    found = run.sample(30, seed=4, show=False, **choices).state
+    return all(torch.equal(plain[name], found[name]) for name in plain)
+
+
+def test_only_plain_draws_are_corrected(run):
+    assert not same(run)
+    assert not same(run, steps=run.config.sampling_steps, batch=7)
+    for asked in ({"steps": 9}, {"solver": "euler"}, {"eta": 0.5}, {"reveal": "confidence"},
+                  {"given": {"grade": "large"}}, {"grid": "karras"}):  # fmt: skip
+        assert same(run, **asked), asked
+
+
+def test_other_weights_are_not_corrected_by_it(run, tmp_path):
+    other = run.save(tmp_path / "other")
+    weights = files.read_tensors(other / "model.safetensors")
+    name = next(n for n, v in weights.items() if v.is_floating_point())
+    weights[name] = weights[name] + 1e-3
+    files.write_tensors(other / "model.safetensors", weights)
+    runfolder.sign(other)
+    assert unfog.load(other).marginals is None
+
+
+def test_an_altered_file_is_refused(run, tmp_path):
+    other = run.save(tmp_path / "other")
+    path = other / FILE
+    path.write_bytes(path.read_bytes()[:-4] + bytes(4))
+    with pytest.raises(RunError, match="marginals"):
+        unfog.load(other)
+
+
+def test_it_can_be_left_out_and_short_runs_have_none(rows, tmp_path):
+    for name, steps, settings in (("off", STEPS, {"train.calibrate": 0}), ("short", 20, {})):
+        model = learnt(rows, tmp_path / name, steps, **settings)
+        assert model.marginals is None
+        assert not (tmp_path / name / FILE).exists()
+        content = json.loads((tmp_path / name / "config.json").read_text())
+        assert content["train"]["calibrate"] == 0
+
+
+def test_rows_are_as_many_as_the_time_allows(run):
+    config = run.config
+    most = config.model_copy(update={"train": config.train.model_copy(update={"calibrate": 9000})})
+    assert rows_of(most, 1e9) == 9000
+    assert rows_of(most, 1e3) == 0
+    some = rows_of(most, 1e6)
+    assert FEWEST <= some < 9000
+    looking = most.model_copy(update={"reveal": {"name": "confidence"}})
+    assert rows_of(looking, 1e9) == 0
+
+
+def test_frequencies_are_those_of_the_training_states(run):
+    codes = torch.tensor([[0, 1], [0, 2], [1, 2], [0, 2]])
+    sizes = run.config.fields["cat"]["sizes"]
+    found = frequencies(run.config, {"num": torch.zeros(4, 2), "cat": codes})["cat"]
+    assert [len(shares) for shares in found] == sizes
+    assert found[0].tolist()[:2] == [0.75, 0.25]
+    assert found[1].tolist() == [0.0, 0.25, 0.75]
