@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+WALL = time.perf_counter  # some contestants put another clock in its place
+
 
 def cpu() -> float:
     """CPU-seconds of this process and of its finished children, user and system."""
@@ -34,10 +36,10 @@ class Child:
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Count the CPU-seconds and the wall-clock of a part of the work."""
-        used, wall = cpu(), time.perf_counter()
+        used, wall = cpu(), WALL()
         yield
         self.figures[f"{name}_cpu"] = round(cpu() - used, 3)
-        self.figures[f"{name}_wall"] = round(time.perf_counter() - wall, 3)
+        self.figures[f"{name}_wall"] = round(WALL() - wall, 3)
 
     def answer(self, *packages: str, **figures: Any) -> None:
         """Write the answer, with the versions of the packages that did the work."""
