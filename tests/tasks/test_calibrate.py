@@ -11,7 +11,7 @@ import torch
 from scipy.stats import kstest
 
 import unfog
-from unfog.errors import RunError
+from unfog.errors import ArgumentError, RunError
 from unfog.model import files
 from unfog.tasks import runfolder
 from unfog.tasks.calibrate import FEWEST, FILE, frequencies, rows_of
@@ -123,6 +123,12 @@ def test_it_can_be_left_out_and_short_runs_have_none(rows, tmp_path):
         assert not (tmp_path / name / FILE).exists()
         content = json.loads((tmp_path / name / "config.json").read_text())
         assert content["train"]["calibrate"] == 0
+
+
+def test_other_kinds_refuse_it():
+    points = np.random.default_rng(0).normal(size=(60, 2))
+    with pytest.raises(ArgumentError, match="tables"):
+        unfog.fit(points, steps=5, settings={"train.calibrate": 3000}, quiet=True)
 
 
 def test_rows_are_as_many_as_the_time_allows(run):

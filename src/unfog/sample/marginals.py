@@ -116,14 +116,6 @@ class Marginals:
             place.setdefault(at, {})[name] = value
         return made
 
-    def to(self, device: torch.device | str) -> Marginals:
-        """The same on a device."""
-        moved = [
-            {t: {n: v.to(device) for n, v in fields.items()} for t, fields in held.items()}
-            for held in (self.scores, self.factors)
-        ]
-        return Marginals(*moved)
-
 
 @dataclass
 class Measuring(Marginals):
@@ -199,7 +191,8 @@ def spread(path: Product, name: str, t: Tensor) -> Tensor:
 
 
 def _at(t: Tensor) -> float:
-    return float(t.reshape(-1)[0])
+    """A time as a key, the same where machines differ in its last digit."""
+    return round(float(t.reshape(-1)[0]), 6)
 
 
 def _normal(count: int, like: Tensor) -> Tensor:

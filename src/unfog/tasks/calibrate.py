@@ -80,10 +80,12 @@ def calibrate(model: Trained, states: State, *, show: bool | None = None) -> Mar
     )  # fmt: skip
     computing = model.net.computing(precision_of(config, model.device, None))
     with bar("calibrating", len(grid) - 1, show=show) as line, computing:
-        return measured(
+        found = measured(
             _in_pieces(predict), path, how.solver, x_t, grid,
             frequencies=frequencies(config, states), eta=how.eta, rng=rng, tell=line.to,
         )  # fmt: skip
+    sound = all(bool(torch.isfinite(value).all()) for value in found.tensors().values())
+    return found if sound else Marginals()  # draws of a broken net are refused as they are
 
 
 def frequencies(config: Config, states: State) -> dict[str, list[Tensor]]:
@@ -130,7 +132,7 @@ def write(folder: pathlib.Path, marginals: Marginals) -> None:
     files.write_tensors(folder / FILE, tensors)
 
 
-def read(folder: pathlib.Path, path: Any) -> Marginals | None:
+def read(folder: pathlib.Path, path: Any, device: torch.device) -> Marginals | None:
     """What was measured; None where the manifest lists nothing, or its weights are others.
 
     Raises: RunError for content that does not fit.
@@ -140,6 +142,6 @@ def read(folder: pathlib.Path, path: Any) -> Marginals | None:
         return None
     tensors = files.read_tensors(folder / FILE)
     digest = tensors.pop(WEIGHTS, torch.zeros(0, dtype=torch.uint8))
-    found = Marginals.from_tensors(tensors, path)
+    found = Marginals.from_tensors({n: v.to(device) for n, v in tensors.items()}, path)
     weights = files.read_json(folder / files.MANIFEST)["files"]["model.safetensors"]["sha256"]
     return found if bytes(digest.tolist()).hex() == weights else None

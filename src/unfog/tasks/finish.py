@@ -50,5 +50,5 @@ def finish(
         runfolder.sign(folder)
 
     world.lead(write)
-    trained.marginals = calibrate.read(folder, averaged.path)
+    trained.marginals = calibrate.read(folder, averaged.path, device)
     return trained

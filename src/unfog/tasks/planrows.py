@@ -55,7 +55,9 @@ def rows(
         ),
         (
             "sampling",
-            f"{config.solver['name']}, {config.sampling_steps} steps, {config.sampling_precision}",
+            f"{config.solver['name']}, {config.sampling_steps} steps, "
+            + (f"marginals from {t.calibrate} rows, " if t.calibrate else "")
+            + config.sampling_precision,
             "the recipe's; --steps of `unfog sample` changes it",
         ),
         ("looks", facts["looking"]["said"], _looks(facts["looking"], config)),

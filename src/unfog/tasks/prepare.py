@@ -303,6 +303,11 @@ def _tell_known(content: dict[str, Any], settings: dict[str, Any], offered: dict
 
     Raises: ArgumentError where that was asked for and kind or net can't.
     """
+    if settings.get("train.calibrate") and not content["fields"]:
+        raise ArgumentError(
+            f"train.calibrate={settings['train.calibrate']!r} is for tables, whose columns' laws "
+            "are known; leave it out"
+        )
     net, asked = content["net"], "train.known" in settings
     able = bool(content["fields"]) and "known" in inspect.signature(nets[net["name"]]).parameters
     if able:
