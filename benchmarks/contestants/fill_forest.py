@@ -27,13 +27,14 @@ with child.phase("import"):
 
 work = Work(child)
 asked = child.asked
-TIMES, COPIES, TREES, LEAST = 50, 5, 25, 200
-TRIED = (100, 400)
-"""Rows of the two trials that say what a row costs."""
+TIMES, COPIES, TREES, LEAST = 50, 5, (25, 12), 200
+LATE = 5
+"""It is not begun where the smallest fit would take so many times the CPU-seconds."""
 np.random.seed(asked["seed"])
 wide = [name for name, levels in work.levels.items() if len(levels) > 2]
 binary = [name for name in work.levels if name not in wide]
 order = [*work.numbers, *binary, *wide]
+width = len(work.numbers) + len(binary) + sum(len(work.levels[name]) - 1 for name in wide)
 whole = [name for name in work.numbers if (work.train[name] % 1 == 0).all()]
 
 
@@ -71,33 +72,41 @@ class Once(ForestDiffusionModel):
         return super().my_model_imputation(t, y, **options)
 
 
-def learnt(x: np.ndarray, times: int) -> Once:
+def learnt(x: np.ndarray, times: int, trees: int) -> Once:
     return Once(
-        x, n_t=times, duplicate_K=COPIES, n_estimators=TREES, diffusion_type="vp",
+        x, n_t=times, duplicate_K=COPIES, n_estimators=trees, diffusion_type="vp",
         n_jobs=asked["threads"], bin_indexes=places(binary), cat_indexes=places(wide),
         int_indexes=places(whole), seed=asked["seed"],
     )  # fmt: skip
 
 
-def affordable(x: np.ndarray) -> int:
-    """Rows, from what two of the times took at two sizes."""
-    learnt(x[: TRIED[0]], 1)  # what is loaded at first use
-    taken = []
-    for rows in TRIED:
+def affordable(x: np.ndarray) -> tuple[int, int]:
+    """Rows and trees, by learning one of the times from more and more of them."""
+    learnt(x[:100], 1, 1)  # what is loaded at first use
+    rows, each = LEAST, asked["budget"] / TIMES
+    while True:
         begun = cpu()
-        learnt(x[:rows], 2)
-        taken.append((cpu() - begun) / 2)
-    slope = max(1e-9, (taken[1] - taken[0]) / (TRIED[1] - TRIED[0]))
-    base = max(0.0, taken[0] - TRIED[0] * slope)
-    rows = (asked["budget"] / TIMES - base) / slope
-    return int(min(len(x), max(LEAST, rows)))
+        learnt(x[:rows], 1, TREES[0])
+        taken = cpu() - begun
+        if rows == LEAST and taken > 2 * each:
+            taken *= TREES[1] / TREES[0]
+            if taken > LATE * each:
+                raise SystemExit(
+                    f"the smallest fit would take some {taken * TIMES:.0f} CPU-seconds: {rows} "
+                    f"rows, {TREES[1]} trees for each of {TIMES} times and {width} columns"
+                )
+            return LEAST, TREES[1]
+        if taken > each / 2 or rows == len(x):
+            return max(LEAST, int(min(len(x), rows * each / taken))), TREES[0]
+        rows = min(2 * rows, len(x))
 
 
 with child.phase("fit"):
     x = coded(work.train)[np.random.permutation(len(work.train))]
-    chosen = x[: affordable(x)]
+    rows, trees = affordable(x)
+    chosen = x[:rows]
     levels = {name: np.unique(chosen[:, place]) for name, place in zip(wide, places(wide))}
-    model = learnt(chosen, TIMES)
+    model = learnt(chosen, TIMES, trees)
 
 
 def fill(rows: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -115,4 +124,4 @@ def fill(rows: pd.DataFrame) -> dict[str, np.ndarray]:
 
 
 work.answer(fill)
-child.answer("ForestDiffusion", "xgboost", rows_learnt=len(chosen))
+child.answer("ForestDiffusion", "xgboost", rows_learnt=rows, trees=trees)
