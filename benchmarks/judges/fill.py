@@ -5,6 +5,9 @@
 * log_loss: of categories, in nats. Chances that a method says are taken at 0.001 at least; of draws
   they are (count + 1/2) / (draws + levels / 2).
 * coverage: share of the hidden numbers in the 90 % interval, between the order statistics of draws.
+  Of numbers with ties (ages, a half of noughts) an interval that is right holds more.
+* calibrated: the same with ties in shares: a hidden number that equals some draws lies anywhere
+  among them. 0.9 for draws that are distributed as the truth, ties or not.
 
 Ref: Gneiting and Raftery 2007 (both are proper); Ferro 2014 (fair from few draws).
 """
@@ -45,13 +48,13 @@ class Case:
 
 
 def judged(case: Case, pattern: str, made: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """The three figures of what one method made of one pattern.
+    """The figures of what one method made of one pattern.
 
     Args:
         made: `draws/COLUMN` (draws, rows) numbers or places of levels, `shares/COLUMN` (rows,
             levels) chances; of no column both are needed.
     """
-    errors, losses, inside = [], [], []
+    errors, losses, inside, shared = [], [], [], []
     levels = case.levels
     for place, name in enumerate(case.train.columns):
         hidden = case.hidden[pattern][:, place]
@@ -65,7 +68,8 @@ def judged(case: Case, pattern: str, made: Mapping[str, np.ndarray]) -> dict[str
             draws = made[f"draws/{name}"][:, hidden].astype(float) / unit
             errors.append(crps(draws, true.astype(float) / unit))
             inside.append(covered(draws, true.astype(float) / unit))
-    found = {"crps": errors, "log_loss": losses, "coverage": inside}
+            shared.append(between(draws, true.astype(float) / unit))
+    found = {"crps": errors, "log_loss": losses, "coverage": inside, "calibrated": shared}
     return {
         figure: float(np.concatenate(parts).mean())
         for figure, parts in found.items()
@@ -94,3 +98,16 @@ def crps(draws: np.ndarray, true: np.ndarray) -> np.ndarray:
 def covered(draws: np.ndarray, true: np.ndarray) -> np.ndarray:
     low, high = np.quantile(draws, ENDS, axis=0, method="weibull")
     return (true >= low - 1e-9) & (true <= high + 1e-9)
+
+
+def between(draws: np.ndarray, true: np.ndarray) -> np.ndarray:
+    """(holes,): the share of the places that the truth may have among draws and itself, from 0 to
+    1, that lies between the ends.
+
+    Ref: Czado, Gneiting and Held 2009, Predictive Model Assessment for Count Data, sec. 2.
+    """
+    places = len(draws) + 1
+    low = (draws < true - 1e-9).sum(0) / places
+    high = ((draws <= true + 1e-9).sum(0) + 1) / places
+    inner = np.minimum(high, ENDS[1]) - np.maximum(low, ENDS[0])
+    return np.maximum(inner, 0) / (high - low)

@@ -7,6 +7,8 @@ from typing import Any
 FEW = 1000
 MOST_STEPS = 50
 """Sampling steps at most; with one and a half for each category hardly two are revealed at once."""
+FILLING = "cosine"
+"""Holes in categories are revealed late, once the row's numbers have taken shape: docs/fill.md."""
 KNOWN = 0.3
 """Share of the rows that teach the net to fill: see docs/fill.md for what it costs."""
 
@@ -17,10 +19,12 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
     Args:
         fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
         n_items: training rows.
-    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "known", "reasons", "warnings"}.
+    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "sampling_steps", "reveal", "filling",
+        "known", "reasons", "warnings"}.
     """
     numbers = sum(spec.get("size", 0) for spec in fields.values())
     categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
+    reveal = {"name": "random" if categories else "ancestral"}
     return {
         "recipe": "flow",
         "net": {"name": "table", "width": 512, "depth": 4},
@@ -29,7 +33,8 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "lr": 1e-3,
         "scale": 1.0,
         "sampling_steps": min(MOST_STEPS, max(1, -(-3 * categories // 2))),
-        "reveal": {"name": "random" if categories else "ancestral"},
+        "reveal": reveal,
+        "filling": {"schedule": FILLING, "reveal": reveal},
         "known": KNOWN,
         "reasons": [
             f"a perceptron over {numbers} columns of numbers on a Gaussian path and {categories} "
