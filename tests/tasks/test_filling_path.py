@@ -18,8 +18,8 @@ from unfog.maths.randomness import BatchRng
 from unfog.sample.loop import sample
 from unfog.sample.reveal import OrderedProduct, Random
 from unfog.sample.solvers import solvers
-from unfog.tasks.assemble import filling_path
 from unfog.tasks.config import Config, FillingConfig
+from unfog.tasks.fill_path import filling_path
 
 GOLDEN = pathlib.Path(__file__).resolve().parents[1] / "golden" / "format-1" / "table"
 PATH = Product({"num": paths.make("linear"), "cat": Masking((2,))})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -24,7 +24,7 @@ from unfog.maths.weights import weights
 from unfog.model.model import Model
 from unfog.nets import nets
 from unfog.sample.correctors import UNCHANGED, correctors
-from unfog.sample.reveal import Ancestral, revealing, reveals
+from unfog.sample.reveal import Ancestral, reveals
 from unfog.sample.solvers import solvers
 from unfog.sample.solvers.dormand_prince import DormandPrince
 from unfog.sample.solvers.euler import Euler
@@ -216,21 +216,6 @@ def _check_tol(named: dict[str, Any]) -> None:
     for name in ("steps", "grid", "corrector"):
         if name in named and named[name] != "none":
             raise ArgumentError(f"tol chooses its own times; leave out {name}")
-
-
-def filling_path(config: Config, path: Any) -> Any:
-    """The path that holes are drawn along: that of training, with its categories revealed as
-    `config.filling` says. What the net predicts holds for any schedule, as in training every set of
-    masked entries meets every noise of the numbers.
-    """
-    if not any(isinstance(member, Masking) for member in path.fields.values()):
-        return path
-    how = config.filling
-    fields = {
-        name: replace(member, schedule=how.schedule) if isinstance(member, Masking) else member
-        for name, member in path.fields.items()
-    }
-    return revealing(Product(fields), reveals.build(how.reveal))
 
 
 def device_of(name: str) -> torch.device:

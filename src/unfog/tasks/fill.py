@@ -31,7 +31,7 @@ from unfog.maths.randomness import mix
 from unfog.maths.states import each
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
-from unfog.tasks.assemble import Sampling, blank, build_sampling, filling_path
+from unfog.tasks.assemble import Sampling, blank, build_sampling
 from unfog.tasks.fill_asked import (
     Drawn,
     asked_of_holes,
@@ -44,6 +44,7 @@ from unfog.tasks.fill_asked import (
 )
 from unfog.tasks.fill_chances import Tally
 from unfog.tasks.fill_functions import certain_levels, fill_in, filled_holes, left_empty
+from unfog.tasks.fill_path import filling_path
 from unfog.tasks.filled import Filled
 from unfog.tasks.met import Met
 from unfog.tasks.show import bar

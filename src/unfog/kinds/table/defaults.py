@@ -19,8 +19,8 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
     Args:
         fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
         n_items: training rows.
-    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "sampling_steps", "reveal", "filling",
-        "known", "reasons", "warnings"}.
+    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "sampling_steps", "reveal",
+        "filling", "known", "reasons", "warnings"}.
     """
     numbers = sum(spec.get("size", 0) for spec in fields.values())
     categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
