@@ -110,17 +110,18 @@ def look(case: judge.Case, turn: Turn, folder: pathlib.Path, record: Record) -> 
 
 def told(records: Iterable[Record]) -> str:
     """One markdown table a pattern, means over seeds, and on how many tables unfog is ahead."""
-    frame = pd.DataFrame(
-        [{"method": r["contestant"], "table": r["key"]["case"], **r} for r in records]
-    )
+    rows = [{"method": r["contestant"], "table": r["key"]["case"], **r} for r in records]
+    failed = [f"{r['method']} on {r['table']}: {r['error']}" for r in rows if "error" in r]
+    frame = pd.DataFrame([r for r in rows if "error" not in r])
     frame["filling"] = (frame["fill_random_cpu"] + frame["fill_own_cpu"]) / 2
     frame = frame.groupby(["table", "method"]).mean(numeric_only=True)
     parts = []
     for pattern, title in PATTERNS.items():
         lines = [
             f"**{title.capitalize()}**\n",
-            "| table | method | CRPS | log loss | coverage of 90 % | CPU-s learning, filling |",
-            "|---|---|---|---|---|---|",
+            "| table | method | CRPS | log loss | coverage of 90 % | ties in shares | "
+            "CPU-s learning, filling |",
+            "|---|---|---|---|---|---|---|",
         ]
         for table in SEVEN:
             for method in METHODS:
@@ -128,17 +129,17 @@ def told(records: Iterable[Record]) -> str:
                     row = frame.loc[(table, method)]
                     lines.append(line(table, method, row, pattern))
         parts.append("\n".join([*lines, "", verdict(frame, pattern)]))
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *failed])
 
 
 def line(table: str, method: str, row: pd.Series, pattern: str) -> str:
-    loss, covered = (row.get(f"{pattern}_{f}", np.nan) for f in ("log_loss", "coverage"))
-    return (
-        f"| {table} | {method} | {row[f'{pattern}_crps']:.3f} | "
-        f"{'–' if np.isnan(loss) else f'{loss:.3f}'} | "
-        f"{'–' if method in POINTS or np.isnan(covered) else f'{100 * covered:.1f} %'} | "
-        f"{row['fit_cpu']:.0f}, {row['filling']:.0f} |"
-    )
+    loss = row.get(f"{pattern}_log_loss", np.nan)
+    shares = [row.get(f"{pattern}_{figure}", np.nan) for figure in ("coverage", "calibrated")]
+    cells = [f"{row[f'{pattern}_crps']:.3f}", "–" if np.isnan(loss) else f"{loss:.3f}"]
+    for share in shares:
+        cells.append("–" if method in POINTS or np.isnan(share) else f"{100 * share:.1f} %")
+    spent = f"{row['fit_cpu']:.0f}, {row['filling']:.0f}"
+    return f"| {' | '.join([table, method, *cells, spent])} |"
 
 
 def verdict(frame: pd.DataFrame, pattern: str) -> str:
@@ -190,7 +191,7 @@ def main() -> None:
     book = Book(asked.results)
     if not asked.report:
         play(asked, Home(asked.cache.resolve(), asked.torch_from), book)
-    print(told(r for r in book.records if "error" not in r))
+    print(told(book.records))
 
 
 if __name__ == "__main__":
