@@ -26,6 +26,7 @@ import pandas as pd
 
 from benchmarks.__main__ import RESULTS, default
 from benchmarks.environments import ROOT, Home
+from benchmarks.figures import markdown
 from benchmarks.judges import fill as judge
 from benchmarks.suites.tables import SEVEN, SOURCES
 from benchmarks.turns import THREADS, Book, Record, Turn, rotated, run
@@ -39,8 +40,8 @@ METHODS = {  # name -> module, environment, request
     "mean and mode": ("fill_sklearn", "unfog", {"method": "middle"}),
 }
 PATTERNS = {"random": "missing at random", "own": "missing not at random"}
-POINTS = ("KNNImputer", "mean and mode")
-"""They have no draws of numbers, and so no intervals."""
+FIGURES = {"crps": "CRPS", "log_loss": "Log loss"}
+COVERS = ("coverage", "calibrated")
 BEATEN = ("IterativeImputer", "KNNImputer", "mean and mode")
 
 
@@ -109,53 +110,57 @@ def look(case: judge.Case, turn: Turn, folder: pathlib.Path, record: Record) -> 
 
 
 def told(records: Iterable[Record]) -> str:
-    """One markdown table a pattern, means over seeds, and on how many tables unfog is ahead."""
+    """Means over seeds, and on how many tables unfog is ahead."""
     rows = [{"method": r["contestant"], "table": r["key"]["case"], **r} for r in records]
     failed = [f"{r['method']} on {r['table']}: {r['error']}" for r in rows if "error" in r]
     frame = pd.DataFrame([r for r in rows if "error" not in r])
-    frame["filling"] = (frame["fill_random_cpu"] + frame["fill_own_cpu"]) / 2
+    frame["fill_cpu"] = (frame["fill_random_cpu"] + frame["fill_own_cpu"]) / 2
     frame = frame.groupby(["table", "method"]).mean(numeric_only=True)
     parts = []
     for pattern, title in PATTERNS.items():
-        lines = [
-            f"**{title.capitalize()}**\n",
-            "| table | method | CRPS | log loss | coverage of 90 % | ties in shares | "
-            "CPU-s learning, filling |",
-            "|---|---|---|---|---|---|---|",
-        ]
-        for table in SEVEN:
-            for method in METHODS:
-                if (table, method) in frame.index:
-                    row = frame.loc[(table, method)]
-                    lines.append(line(table, method, row, pattern))
-        parts.append("\n".join([*lines, "", verdict(frame, pattern)]))
+        for figure, name in FIGURES.items():
+            parts.append(f"**{name}, {title}**\n\n{wide(frame[f'{pattern}_{figure}'])}")
+        parts.append(verdict(frame, pattern))
+    covers = [f"{pattern}_{figure}" for pattern in PATTERNS for figure in COVERS]
+    ours = frame.xs("unfog", level="method") if "unfog" in frame.index.levels[1] else frame[:0]
+    lines = [
+        [table, *(f"{100 * ours.loc[table, name]:.1f} %" for name in covers)]
+        for table in SEVEN
+        if table in ours.index
+    ]
+    heads = [f"{title}{more}" for title in PATTERNS.values() for more in ("", ", ties in shares")]
+    parts.append("**Coverage of 90 %, unfog**\n\n" + markdown(["table", *heads], lines))
+    for phase, name in (("fit_cpu", "learning"), ("fill_cpu", "filling one pattern")):
+        parts.append(f"**CPU-seconds of {name}**\n\n{wide(frame[phase], '.0f')}")
     return "\n\n".join([*parts, *failed])
 
 
-def line(table: str, method: str, row: pd.Series, pattern: str) -> str:
-    loss = row.get(f"{pattern}_log_loss", np.nan)
-    shares = [row.get(f"{pattern}_{figure}", np.nan) for figure in ("coverage", "calibrated")]
-    cells = [f"{row[f'{pattern}_crps']:.3f}", "–" if np.isnan(loss) else f"{loss:.3f}"]
-    for share in shares:
-        cells.append("–" if method in POINTS or np.isnan(share) else f"{100 * share:.1f} %")
-    spent = f"{row['fit_cpu']:.0f}, {row['filling']:.0f}"
-    return f"| {' | '.join([table, method, *cells, spent])} |"
+def wide(column: pd.Series, form: str = ".3f") -> str:
+    """Tables below each other, methods side by side."""
+    cells = column.unstack("method")
+    methods = [method for method in METHODS if method in cells]
+    lines = [
+        [table, *("–" if np.isnan(v) else format(v, form) for v in cells.loc[table, methods])]
+        for table in SEVEN
+        if table in cells.index
+    ]
+    return markdown(["table", *methods], lines)
 
 
 def verdict(frame: pd.DataFrame, pattern: str) -> str:
     """The bar: on how many tables unfog is ahead of each rival, and the means beside the forest."""
     said = []
-    for figure, name in (("crps", "CRPS"), ("log_loss", "log loss")):
+    for figure, name in FIGURES.items():
         column = f"{pattern}_{figure}"
-        wide = frame[column].unstack("method").dropna(how="all")
-        if "unfog" not in wide:
+        found = frame[column].unstack("method").dropna(how="all")
+        if "unfog" not in found:
             continue
-        mine = wide["unfog"]
-        rivals = [method for method in BEATEN if method in wide]
-        won = int((wide[rivals].gt(mine, axis=0)).all(axis=1).sum())
+        mine = found["unfog"]
+        rivals = [method for method in BEATEN if method in found]
+        won = int((found[rivals].gt(mine, axis=0)).all(axis=1).sum())
         text = f"{name}: ahead of {', '.join(rivals)} on {won} of {int(mine.notna().sum())}"
-        if "ForestDiffusion" in wide:
-            both = wide[["unfog", "ForestDiffusion"]].dropna()
+        if "ForestDiffusion" in found:
+            both = found[["unfog", "ForestDiffusion"]].dropna()
             ours, theirs = both.mean()
             text += f"; mean {ours:.3f}, ForestDiffusion's {theirs:.3f} on the same {len(both)}"
         said.append(text)
