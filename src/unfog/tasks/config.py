@@ -96,6 +96,18 @@ class ReflowConfig(Part):
     after: float | None = None
 
 
+class FillingConfig(Part):
+    """How holes in columns of categories are revealed.
+
+    Attributes:
+        schedule: of the masked share, a `Masking` schedule: "linear" as the model was trained, or
+            "cosine", which keeps holes masked for longer.     reveal: which of a row's holes next.
+    """
+
+    schedule: str = Field(default="linear", pattern="^(linear|cosine)$")
+    reveal: dict[str, Any] = {"name": "ancestral"}
+
+
 class DataConfig(Part):
     """Where the data came from and how it was read; the splits hold its fingerprint.
 
@@ -116,6 +128,7 @@ class Config(Part):
     """Everything, resolved. Families name their members by registry name.
 
     Attributes:
+        filling: how `fill` reveals categories; runs of before it was here, as they were trained.
         sampling_precision: what the net computes in to draw, on machines that are quick in it.
         scale: of guidance by conditions.     autoguidance: strength of guidance away from the
             weaker model of `train.weaker`; 1 = none.
@@ -147,6 +160,7 @@ class Config(Part):
     solver: dict[str, Any]
     corrector: dict[str, Any] = {"name": "none"}
     reveal: dict[str, Any] = {"name": "ancestral"}
+    filling: FillingConfig = FillingConfig()
     sampling_steps: int = Field(ge=1)
     sampling_precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     eta: float = Field(default=0.0, ge=0, le=1)

@@ -44,6 +44,7 @@ from unfog.tasks.fill_asked import (
 )
 from unfog.tasks.fill_chances import Tally
 from unfog.tasks.fill_functions import certain_levels, fill_in, filled_holes, left_empty
+from unfog.tasks.fill_path import filling_path
 from unfog.tasks.filled import Filled
 from unfog.tasks.met import Met
 from unfog.tasks.show import bar
@@ -285,16 +286,16 @@ def _follow(
     allowed: dict[int, Tensor],
 ) -> dict[str, Tensor]:
     """One batch from noise to data, with what is known in every prediction."""
-    net = model.net
+    net, path = model.net, filling_path(model.config, model.net.path)
     # a category that is known looks like one that is revealed, so every model may see it
     shown = keep if net.told else {name: value for name, value in keep.items() if name in last}
     predict = clean(net.bind(cond, keep=keep, jumps=how.jumps), known, shown)
     predict = never(predict, last)
     predict = fill(only(predict, allowed) if allowed else predict, known, keep)
-    x_t = net.path.prior(blank(model.config, len(rng.indices), model.device), rng=rng, cond=cond)
-    grid = how.grid(net.path, how.steps)
+    x_t = path.prior(blank(model.config, len(rng.indices), model.device), rng=rng, cond=cond)
+    grid = how.grid(path, how.steps)
     for step in sample(
-        predict, net.path, how.solver, x_t, grid, eta=how.eta, rng=rng, corrector=how.corrector
+        predict, path, how.solver, x_t, grid, eta=how.eta, rng=rng, corrector=how.corrector
     ):
         if tally is not None:
             tally.step(x_t, step.x, step.x_hat)

@@ -37,7 +37,7 @@ from unfog.tasks.assemble import (
 )
 from unfog.tasks.brief import Brief, brief_of
 from unfog.tasks.changes import augment_spec, augmented, crop_spec
-from unfog.tasks.config import Config, TrainConfig, override, resolved
+from unfog.tasks.config import Config, FillingConfig, TrainConfig, override, resolved
 from unfog.tasks.few import grant
 from unfog.tasks.flowmap import tell_both_times
 from unfog.tasks.reading import fitted_codec, known_reading, read
@@ -237,6 +237,7 @@ def resolve(
         "device": device,
         **chosen,
         "reveal": offered.get("reveal", {"name": "ancestral"}),
+        "filling": offered.get("filling", FillingConfig().model_dump()),
         "sampling_steps": max(
             chosen["sampling_steps"],
             1 if chosen["flowmap"] else offered.get("sampling_steps", 1),

@@ -9,6 +9,8 @@ MOST_STEPS = 50
 """Sampling steps at most; with one and a half for each category hardly two are revealed at once."""
 CALIBRATE = 10_000
 """Rows that a run may draw at its end to calibrate its marginals."""
+FILLING = "cosine"
+"""Holes in categories are revealed late, once the row's numbers have taken shape: docs/fill.md."""
 KNOWN = 0.3
 """Share of the rows that teach the net to fill: see docs/fill.md for what it costs."""
 
@@ -19,11 +21,12 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
     Args:
         fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
         n_items: training rows.
-    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "known", "calibrate",
-        "reasons", "warnings"}.
+    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "sampling_steps", "reveal",
+        "filling", "known", "calibrate", "reasons", "warnings"}.
     """
     numbers = sum(spec.get("size", 0) for spec in fields.values())
     categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
+    reveal = {"name": "random" if categories else "ancestral"}
     return {
         "recipe": "flow",
         "net": {"name": "table", "width": 512, "depth": 4},
@@ -32,7 +35,8 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "lr": 1e-3,
         "scale": 1.0,
         "sampling_steps": min(MOST_STEPS, max(1, -(-3 * categories // 2))),
-        "reveal": {"name": "random" if categories else "ancestral"},
+        "reveal": reveal,
+        "filling": {"schedule": FILLING, "reveal": reveal},
         "known": KNOWN,
         "calibrate": CALIBRATE,
         "reasons": [
