@@ -41,6 +41,8 @@ TAKEN = ("flowmap", "times", "weight", "schedule", "grid", "train", "solver", "s
 """What `settings` may change: the rest is the teacher's."""
 ONCE = ("budget", "micro", "steps", "log_every", "snapshots", "weaker")
 """Settings of a training that the student does not take over."""
+GENTLER = 0.5
+"""Peak step size over the teacher's: the weights begin near where they are to end."""
 POOR = 0.1
 """Determinant of data and noise in a target at t = 1 below which jumps from there are ill-posed."""
 
@@ -154,6 +156,7 @@ def _content(
     usual = old.autoguidance if scale is None else 1.0
     away = usual if autoguidance is None else checked_away(teacher.folder, autoguidance)
     train = old.train.model_dump(exclude=set(ONCE))
+    train["lr"] *= GENTLER
     content: dict[str, Any] = {
         **old.to_json(),
         "recipe": "flowmap",
@@ -173,7 +176,7 @@ def _content(
         "net": {**old.net, "two_times": True},
         "train": TrainConfig(steps=1, **train).model_dump(mode="json"),
         "reflow": None,
-        "flowmap": recipe.flowmap if objective is None else {"name": objective},
+        "flowmap": usual_options(objective),
         "teacher": {
             "run": str(teacher.folder.resolve()),
             "manifest": teacher.manifest,
@@ -200,6 +203,16 @@ def _content(
     for build in (build_objective, build_sampling):
         build(config)
     return config
+
+
+def usual_options(objective: str | None) -> dict[str, Any]:
+    """An objective with the options that it has where nobody chooses any: the recipe's own where it
+    is the recipe's, its class's else.
+    """
+    usual: dict[str, Any] = recipes["flowmap"].flowmap or {}
+    if objective is None or flowmaps[objective] is flowmaps[usual["name"]]:
+        return dict(usual)
+    return {"name": objective}
 
 
 def _check(teacher: Start, scale: float | None) -> None:
