@@ -32,12 +32,12 @@ from unfog.maths.flowmaps import flowmaps
 from unfog.maths.states import lead
 from unfog.tasks.assemble import build_model
 from unfog.tasks.config import setting
-from unfog.tasks.distill import usual_options
 from unfog.tasks.fit import again
 from unfog.tasks.learn import batches_of
 from unfog.tasks.reading import read
 from unfog.tasks.start import read_start
 from unfog.tasks.teach import learning
+from unfog.tasks.usual import objective_of
 from unfog.train.loop import train
 from unfog.train.optim import adamw
 from unfog.train.schedule import Constant, Horizon
@@ -230,7 +230,7 @@ def one_seed(bench: Bench, more: dict[str, Any]) -> None:
             f"{name}, distilled",
             lambda n, name=name: bench.distil("student", n, **whole(name, more)),
             asked.budget - first,
-            flowmap={**usual_options(name), **options},
+            flowmap={**objective_of(name), **options},
             teacher=bench.teacher(),
         )
         bench.told(f"{name}, distilled", model, judge, few)
@@ -239,14 +239,14 @@ def one_seed(bench: Bench, more: dict[str, Any]) -> None:
             f"{name}, from scratch",
             lambda n, name=name: bench.fit("scratch", "flowmap", n, **whole(name, more)),
             asked.budget,
-            flowmap={**usual_options(name), **options},
+            flowmap={**objective_of(name), **options},
         )
         bench.told(f"{name}, from scratch", model, judge, few)
 
 
 def whole(name: str, more: dict[str, Any]) -> dict[str, Any]:
     """Settings that choose an objective, and the user's."""
-    own = {f"flowmap.{key}": value for key, value in usual_options(name).items() if key != "name"}
+    own = {f"flowmap.{key}": value for key, value in objective_of(name).items() if key != "name"}
     return {"flowmap": name, **own, **more}
 
 

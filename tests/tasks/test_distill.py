@@ -9,10 +9,13 @@ import torch
 import unfog
 from unfog.cli import run as command
 from unfog.errors import ArgumentError, DataError
+from unfog.maths.flowmaps import Progressive, flowmaps
 from unfog.maths.randomness import BatchRng
 from unfog.maths.states import each
 from unfog.tasks.assemble import blank
+from unfog.tasks.recipes import recipes
 from unfog.tasks.teach import Guided
+from unfog.tasks.usual import length_of
 from unfog.train import checkpoint
 
 TINY = {"net.width": 32, "net.depth": 1, "train.looks": 0}
@@ -263,3 +266,27 @@ def test_the_verb(teacher, tmp_path, capsys):
     assert command(["distill", run, "--dry-run", "--steps", "4"]) == 0
     assert command(["distill", run]) == 2
     assert command(["distill", run, "-o", quick, "--steps", "0"]) == 2
+
+
+def test_by_default_a_quarter_of_the_teachers_compute_at_half_its_step_size(teacher):
+    """An update of a student costs one and a half of its teacher's: 60 / 4 / 1.5 = 10."""
+    facts = unfog.distill(teacher.folder, dry_run=True, quiet=True)
+    assert facts["rows"]
+    train = teacher.config.train
+    assert length_of(train) == (0.0, 10)
+    assert length_of(train.model_copy(update={"budget": 600.0})) == (150.0, None)
+    assert length_of(train.model_copy(update={"budget": 4.0})) == (15.0, None)
+
+
+def test_what_nobody_chose_is_written_down(teacher, tmp_path):
+    """So that a run goes on as it began where defaults change: objective, its options, step size."""
+    student = unfog.distill(teacher.folder, out=tmp_path / "run", quiet=True, show=False)
+    usual = {"name": "progressive", "middle": True, "starts": 0.4, "ends": 0.0}
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["flowmap"] == student.config.flowmap == usual
+    assert stored["train"]["steps"] == 10
+    assert stored["train"]["lr"] == teacher.config.train.lr / 2
+    named = quick(teacher, tmp_path / "named", steps=1, objective="psd", lr=1e-4).config
+    assert (named.flowmap, named.train.lr) == (usual, 1e-4)
+    assert recipes["flowmap"].flowmap == usual
+    assert flowmaps.build({"name": "progressive"}) == Progressive(middle=False, ends=0.25)

@@ -55,13 +55,13 @@ def distill(
     autoguidance
         The same, away from RUN's early state; RUN's own where neither is given.
     budget
-        Wall-clock time for all of it: 90s, 10m, 2h. Default 5m.
+        Wall-clock time for all of it: 90s, 10m, 2h. Default: a quarter of what RUN was trained for.
     steps
         So many updates instead of a budget.
     batch
         Items per update; the teacher's where left out.
     lr
-        Peak step size; the teacher's where left out.
+        Peak step size; half the teacher's where left out.
     set_
         Settings of how it learns and samples: --set flowmap.matched=0.5 (repeatable).
     seed

@@ -21,7 +21,7 @@ from unfog.maths.targets import targets
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_objective, build_path, build_sampling, device_of
 from unfog.tasks.config import Config, TrainConfig, override, resolved, seconds
-from unfog.tasks.fit import BUDGET, again, founded, started, temporary
+from unfog.tasks.fit import again, founded, started, temporary
 from unfog.tasks.flowmap import takes_two
 from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
@@ -31,6 +31,7 @@ from unfog.tasks.recipes import recipes
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, read_start
 from unfog.tasks.stored import training_states
+from unfog.tasks.usual import GENTLER, length_of, objective_of
 from unfog.tasks.weaker import checked_away
 from unfog.train.dist import here, place, together
 
@@ -41,8 +42,6 @@ TAKEN = ("flowmap", "times", "weight", "schedule", "grid", "train", "solver", "s
 """What `settings` may change: the rest is the teacher's."""
 ONCE = ("budget", "micro", "steps", "log_every", "snapshots", "weaker")
 """Settings of a training that the student does not take over."""
-GENTLER = 0.5
-"""Peak step size over the teacher's: the weights begin near where they are to end."""
 POOR = 0.1
 """Determinant of data and noise in a target at t = 1 below which jumps from there are ill-posed."""
 
@@ -82,7 +81,9 @@ def distill(
         scale: guidance that is learnt with it, so that sampling needs no second call; None = 1.
         autoguidance: the same away from the teacher's weaker model; where None, the teacher's own
             if no scale is asked for, else 1.
-        budget: wall-clock time for all of it (default 5m); or `steps`.
+        budget: wall-clock time for all of it; or `steps`. Where both are None, a quarter of the
+            compute that the teacher's training had.
+        lr: peak step size; half the teacher's where None.
         settings: dotted keys of these parts: flowmap, times, weight, schedule, grid, train, solver,
             sampling_steps.
         items: the run's data as it was read, where that is in memory.
@@ -96,11 +97,13 @@ def distill(
         raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
     if objective is not None:
         flowmaps[objective]  # a wrong name is refused before anything is read
-    wanted = seconds(BUDGET if budget is None else budget)
+    wanted = 0.0 if budget is None else seconds(budget)
     world = here()
     quiet, show = quiet or not world.chief, show if world.chief else False
     used = place(device_of(device), world)
     teacher = read_start(run)
+    if budget is None and steps is None and not resume:
+        wanted, steps = length_of(teacher.config.train)
     asked = dict(settings or {})
     asked |= {f"train.{k}": v for k, v in (("batch", batch), ("lr", lr)) if v is not None}
     if not resume:  # what is wrong is refused before a folder is made
@@ -176,7 +179,7 @@ def _content(
         "net": {**old.net, "two_times": True},
         "train": TrainConfig(steps=1, **train).model_dump(mode="json"),
         "reflow": None,
-        "flowmap": usual_options(objective),
+        "flowmap": objective_of(objective),
         "teacher": {
             "run": str(teacher.folder.resolve()),
             "manifest": teacher.manifest,
@@ -203,16 +206,6 @@ def _content(
     for build in (build_objective, build_sampling):
         build(config)
     return config
-
-
-def usual_options(objective: str | None) -> dict[str, Any]:
-    """An objective with the options that it has where nobody chooses any: the recipe's own where it
-    is the recipe's, its class's else.
-    """
-    usual: dict[str, Any] = recipes["flowmap"].flowmap or {}
-    if objective is None or flowmaps[objective] is flowmaps[usual["name"]]:
-        return dict(usual)
-    return {"name": objective}
 
 
 def _check(teacher: Start, scale: float | None) -> None:
