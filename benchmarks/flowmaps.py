@@ -170,7 +170,9 @@ class Bench:
             passes += len(lead(inputs[0])) * (3 if torch.is_grad_enabled() else 1)
 
         model, objective = build_model(config), learning(config, torch.device("cpu"))
-        nets = [model.net] + ([objective.teacher.net.net] if objective.teacher else [])
+        guided: Any = objective.teacher
+        taught = [guided.net, guided.weaker] if guided else []
+        nets = [model.net, *(part.net for part in taught if part is not None)]
         hooks = [net.register_forward_pre_hook(counted) for net in nets]
         loop = train(
             model,
