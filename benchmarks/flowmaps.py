@@ -37,7 +37,7 @@ from unfog.tasks.learn import batches_of
 from unfog.tasks.reading import read
 from unfog.tasks.start import read_start
 from unfog.tasks.teach import learning
-from unfog.tasks.usual import objective_of
+from unfog.tasks.usual import Usual, usual_of
 from unfog.train.loop import train
 from unfog.train.optim import adamw
 from unfog.train.schedule import Constant, Horizon
@@ -214,7 +214,8 @@ def one_seed(bench: Bench, more: dict[str, Any]) -> None:
     asked = bench.asked
     options = {k.removeprefix("flowmap."): v for k, v in more.items() if k.startswith("flowmap.")}
     flow = bench.trained("flow", lambda n: bench.fit("flow", "flow", n), asked.budget)
-    judge = Judge(flow, asked, bench.reading)
+    judge, usual = Judge(flow, asked, bench.reading), usual_of(flow.config.kind)
+    share = asked.share or 1 / (1 + usual.share)
     if judge.file is None:
         bench.costs["real"] = 0
         row = {"model": "real", "seed": bench.seed, "updates": 0, "steps": 50}
@@ -224,31 +225,32 @@ def one_seed(bench: Bench, more: dict[str, Any]) -> None:
     bench.told("flow", flow, judge, ordinary)
     few = [{"steps": k} for k in (*STEPS, 50)]
     if asked.distil:
-        first = asked.share * asked.budget
+        first = share * asked.budget
         teacher = bench.trained("teacher", lambda n: bench.fit("teacher", "flow", n), first)
         bench.told("teacher", teacher, judge, ordinary[:1])
     for name in asked.distil:
         model = bench.trained(
             f"{name}, distilled",
-            lambda n, name=name: bench.distil("student", n, **whole(name, more)),
+            lambda n, name=name: bench.distil("student", n, **whole(name, usual, more)),
             asked.budget - first,
-            flowmap={**objective_of(name), **options},
+            flowmap={**usual.objective(name), **options},
             teacher=bench.teacher(),
         )
         bench.told(f"{name}, distilled", model, judge, few)
     for name in asked.scratch:
         model = bench.trained(
             f"{name}, from scratch",
-            lambda n, name=name: bench.fit("scratch", "flowmap", n, **whole(name, more)),
+            lambda n, name=name: bench.fit("scratch", "flowmap", n, **whole(name, Usual(), more)),
             asked.budget,
-            flowmap={**objective_of(name), **options},
+            flowmap={**Usual().objective(name), **options},
         )
         bench.told(f"{name}, from scratch", model, judge, few)
 
 
-def whole(name: str, more: dict[str, Any]) -> dict[str, Any]:
+def whole(name: str, usual: Usual, more: dict[str, Any]) -> dict[str, Any]:
     """Settings that choose an objective, and the user's."""
-    own = {f"flowmap.{key}": value for key, value in objective_of(name).items() if key != "name"}
+    chosen = usual.objective(name)
+    own = {f"flowmap.{key}": value for key, value in chosen.items() if key != "name"}
     return {"flowmap": name, **own, **more}
 
 
@@ -259,7 +261,7 @@ def main() -> None:
     words.add_argument("--key")
     words.add_argument("--batch", type=int, default=128)
     words.add_argument("--budget", type=float, default=1500, help="updates of an ordinary flow")
-    words.add_argument("--share", type=float, default=0.8, help="of the budget, for the teacher")
+    words.add_argument("--share", type=float, help="of the budget, for the teacher")
     words.add_argument("--seeds", type=int, default=1)
     words.add_argument("--fit", nargs="*", default=[], help="settings of all runs: net.width=256")
     words.add_argument("--count", type=int, default=2000)

@@ -20,7 +20,7 @@ from unfog.model.model import Model
 from unfog.nets import nets
 from unfog.sample.loop import sample
 from unfog.sample.solvers import solvers
-from unfog.tasks.recipes import recipes
+from unfog.tasks.usual import usual_of
 from unfog.train.batches import Batches
 from unfog.train.loop import Objective, train
 from unfog.train.optim import adamw
@@ -292,9 +292,9 @@ def learnt(content, steps):
     return ema.model, exact
 
 
-@pytest.mark.parametrize("content", [{"name": "progressive"}, recipes["flowmap"].flowmap])
-def test_a_learnt_map_composes_and_lands_where_the_flow_lands(content):
-    model, exact = learnt(content, 700)
+@pytest.mark.parametrize("kind", ["table", "image"])
+def test_a_learnt_map_composes_and_lands_where_the_flow_lands(kind):
+    model, exact = learnt(usual_of(kind).objective(None), 700)
     model.requires_grad_(False)
     path, count = Linear(), 2000
     x = path.corrupt(

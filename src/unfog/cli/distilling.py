@@ -55,13 +55,14 @@ def distill(
     autoguidance
         The same, away from RUN's early state; RUN's own where neither is given.
     budget
-        Wall-clock time for all of it: 90s, 10m, 2h. Default: a quarter of what RUN was trained for.
+        Wall-clock time for all of it: 90s, 10m, 2h. Where neither this nor steps is given: half
+        of what RUN was trained for, of images a quarter.
     steps
         So many updates instead of a budget.
     batch
         Items per update; the teacher's where left out.
     lr
-        Peak step size; half the teacher's where left out.
+        Peak step size; the teacher's where left out, half of it for images.
     set_
         Settings of how it learns and samples: --set flowmap.matched=0.5 (repeatable).
     seed

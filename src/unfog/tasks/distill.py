@@ -31,7 +31,7 @@ from unfog.tasks.recipes import recipes
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, read_start
 from unfog.tasks.stored import training_states
-from unfog.tasks.usual import GENTLER, length_of, objective_of
+from unfog.tasks.usual import usual_of
 from unfog.tasks.weaker import checked_away
 from unfog.train.dist import here, place, together
 
@@ -82,8 +82,8 @@ def distill(
         autoguidance: the same away from the teacher's weaker model; where None, the teacher's own
             if no scale is asked for, else 1.
         budget: wall-clock time for all of it; or `steps`. Where both are None, a quarter of the
-            compute that the teacher's training had.
-        lr: peak step size; half the teacher's where None.
+            compute of the teacher's training for images, half of it for other kinds.
+        lr: peak step size; the teacher's where None, half of it for images.
         settings: dotted keys of these parts: flowmap, times, weight, schedule, grid, train, solver,
             sampling_steps.
         items: the run's data as it was read, where that is in memory.
@@ -103,7 +103,7 @@ def distill(
     used = place(device_of(device), world)
     teacher = read_start(run)
     if budget is None and steps is None and not resume:
-        wanted, steps = length_of(teacher.config.train)
+        wanted, steps = usual_of(teacher.config.kind).length(teacher.config.train)
     asked = dict(settings or {})
     asked |= {f"train.{k}": v for k, v in (("batch", batch), ("lr", lr)) if v is not None}
     if not resume:  # what is wrong is refused before a folder is made
@@ -156,10 +156,10 @@ def _content(
     """The student's configuration: the teacher's, but for how it learns and samples."""
     old, recipe = teacher.config, recipes["flowmap"]
     _check(teacher, scale)
-    usual = old.autoguidance if scale is None else 1.0
-    away = usual if autoguidance is None else checked_away(teacher.folder, autoguidance)
+    usual, own = usual_of(old.kind), old.autoguidance if scale is None else 1.0
+    away = own if autoguidance is None else checked_away(teacher.folder, autoguidance)
     train = old.train.model_dump(exclude=set(ONCE))
-    train["lr"] *= GENTLER
+    train["lr"] *= usual.gentler
     content: dict[str, Any] = {
         **old.to_json(),
         "recipe": "flowmap",
@@ -179,7 +179,7 @@ def _content(
         "net": {**old.net, "two_times": True},
         "train": TrainConfig(steps=1, **train).model_dump(mode="json"),
         "reflow": None,
-        "flowmap": objective_of(objective),
+        "flowmap": usual.objective(objective),
         "teacher": {
             "run": str(teacher.folder.resolve()),
             "manifest": teacher.manifest,

@@ -243,7 +243,6 @@ recipes.add(
         sampling_steps=4,
         weight={"name": "unit"},
         schedule={"name": "cosine"},
-        # what teaches one to four jumps within a short training best: docs/flowmaps.md
-        flowmap={"name": "progressive", "middle": True, "starts": 0.4, "ends": 0.0},
+        flowmap={"name": "progressive", "middle": True},
     )
 )
