@@ -297,7 +297,14 @@ def test_what_nobody_chose_is_written_down(teacher, tmp_path):
 
 def test_images_are_distilled_with_options_of_their_own(tmp_path):
     x = np.random.default_rng(2).integers(0, 255, (40, 8, 8, 1), np.uint8)
-    model = unfog.fit(x, kind="image", out=tmp_path / "run", steps=3, settings=TINY, quiet=True)
+    model = unfog.fit(
+        x,
+        kind="image",
+        out=tmp_path / "run",
+        steps=3,
+        settings={"net": "mlp", **TINY},
+        quiet=True,
+    )
     config = model.distill(steps=1, quiet=True).config
     assert config.flowmap == {"name": "progressive", "middle": True, "starts": 0.4, "ends": 0.0}
     assert config.train.lr == model.config.train.lr / 2
