@@ -268,13 +268,13 @@ def test_the_verb(teacher, tmp_path, capsys):
 
 
 def test_by_default_it_has_a_share_of_its_teachers_compute(teacher):
-    """An update of a student costs one and a half of its teacher's: 60 / 2 / 1.5 = 20."""
+    """An update of a student costs one and a half of its teacher's: 60 / 1.5 = 40."""
     facts = unfog.distill(teacher.folder, dry_run=True, quiet=True)
     assert facts["rows"]
     train = teacher.config.train
     for kind, updates, seconds in (
         ("array", 20, 300.0),
-        ("table", 20, 300.0),
+        ("table", 40, 600.0),
         ("image", 10, 150.0),
     ):
         usual = usual_of(kind)

@@ -55,8 +55,8 @@ def distill(
     autoguidance
         The same, away from RUN's early state; RUN's own where neither is given.
     budget
-        Wall-clock time for all of it: 90s, 10m, 2h. Where neither this nor steps is given: half
-        of what RUN was trained for, of images a quarter.
+        Wall-clock time for all of it: 90s, 10m, 2h. Without this and steps: as long as RUN was
+        trained, a quarter of that for images, half for arrays.
     steps
         So many updates instead of a budget.
     batch

@@ -81,8 +81,8 @@ def distill(
         scale: guidance that is learnt with it, so that sampling needs no second call; None = 1.
         autoguidance: the same away from the teacher's weaker model; where None, the teacher's own
             if no scale is asked for, else 1.
-        budget: wall-clock time for all of it; or `steps`. Where both are None, a quarter of the
-            compute of the teacher's training for images, half of it for other kinds.
+        budget: wall-clock time for all of it; or `steps`. Where both are None, a share of the
+            compute of the teacher's training: of images 1/4, of tables all, of others 1/2.
         lr: peak step size; the teacher's where None, half of it for images.
         settings: dotted keys of these parts: flowmap, times, weight, schedule, grid, train, solver,
             sampling_steps.
