@@ -2,12 +2,13 @@
 
 Every row has the same compute for training, counted in passes through nets, so that a busy machine
 changes nothing: an ordinary flow has all of it; so has a flow map from scratch; a distilled one has
-half, after a flow that had the other half. Prints one JSON line per model and number of steps, and
-a markdown table at the end.
+what is left after a flow that had `--share` of it. Prints one JSON line per model and number of
+steps, and a markdown table at the end.
 
 The distance is Frechet's: of the features of a judge (`--judge FILE.py` with load_judge, prepare,
 features and frechet, and `--real FILE.npz:KEY`), or of the states themselves, with sliced
-Wasserstein's distance beside it.
+Wasserstein's distance beside it. States are compared with the items of `--held FILE`, which no run
+has seen, or with what the run itself held out; the row "real" is as many training items.
 """
 
 from __future__ import annotations
@@ -26,14 +27,17 @@ from torch import Tensor
 import unfog
 from unfog.judge.frechet import frechet
 from unfog.judge.sliced import sliced
+from unfog.kinds import kinds
 from unfog.maths.flowmaps import flowmaps
 from unfog.maths.states import lead
 from unfog.tasks.assemble import build_model
 from unfog.tasks.config import setting
 from unfog.tasks.fit import again
 from unfog.tasks.learn import batches_of
+from unfog.tasks.reading import read
 from unfog.tasks.start import read_start
 from unfog.tasks.teach import learning
+from unfog.tasks.usual import Usual, usual_of
 from unfog.train.loop import train
 from unfog.train.optim import adamw
 from unfog.train.schedule import Constant, Horizon
@@ -42,12 +46,29 @@ STEPS = (1, 2, 4)
 
 
 class Judge:
-    """Distances of samples to held-out items."""
+    """Distances of samples to held-out items.
 
-    def __init__(self, model: Any, count: int, file: pathlib.Path | None, real: str | None):
-        self.count = count
-        held = np.concatenate([model.splits.validation, model.splits.test])
-        self.held = model.borders.codec.encode(model.items.take(held).data)
+    Args:
+        model: one of the runs.     asked: `count`, `judge`, `real`, `held`, `components`, as on the
+            command line.     reading: how the source is read.
+    """
+
+    def __init__(self, model: Any, asked: argparse.Namespace, reading: dict[str, Any]):
+        self.count, file, real = asked.count, asked.judge, asked.real
+        codec, splits = model.borders.codec, model.splits
+        if asked.held is None:
+            held = model.items.take(np.concatenate([splits.validation, splits.test]))
+        else:
+            held = read(kinds[model.config.kind], asked.held, [], reading)
+        some = np.random.default_rng(0).permutation(splits.train)[: self.count]
+        self.training = codec.encode(model.items.take(some).data)
+        self.held = flat(codec.encode(held.data))
+        self.spread = self.held.std(0).clamp_min(1e-6)
+        self.axes = None
+        if asked.components:
+            seen = flat(self.training) / self.spread
+            *_, axes = torch.linalg.svd(seen - seen.mean(0), full_matrices=False)
+            self.axes = axes[: asked.components].T
         self.file = None
         if file is not None:
             spec = importlib.util.spec_from_file_location("judge", file)
@@ -63,9 +84,13 @@ class Judge:
         if self.file is not None:
             found = self.file.features(self.net, self.file.prepare(samples.raw))
             return {"frechet": round(self.file.frechet(found, self.real), 3)}
-        x, y = flat(samples.state), flat(self.held)
-        spread = y.std(0).clamp_min(1e-6)
-        x, y = x / spread, y / spread
+        return self.between(samples.state)
+
+    def between(self, state: Any) -> dict[str, float]:
+        """Distances of states to the held-out ones."""
+        x, y = flat(state) / self.spread, self.held / self.spread
+        if self.axes is not None:
+            x, y = x @ self.axes, y @ self.axes
         rng = torch.Generator().manual_seed(0)
         some = min(len(x), len(y))
         return {
@@ -89,6 +114,7 @@ class Bench:
         self.rows: list[dict[str, Any]] = []
         self.costs: dict[str, float] = {}
         self.prepared: Any = None
+        self.seed = 0
 
     def fit(self, name: str, recipe: str, steps: int, **more: Any) -> Any:
         return unfog.fit(
@@ -99,14 +125,17 @@ class Bench:
             steps=steps,
             reading=self.reading,
             settings={**self.settings, **more},
+            seed=self.seed,
             overwrite=True,
             quiet=True,
             show=False,
         )
 
     def teacher(self) -> dict[str, Any]:
-        folder = self.folder / "teacher"
-        return {"run": str(folder), "manifest": read_start(folder).manifest, "scale": 1.0}
+        """What a student's configuration says of its teacher."""
+        start = read_start(self.folder / "teacher")
+        told = {"run": str(start.folder), "manifest": start.manifest, "scale": 1.0}
+        return {**told, "autoguidance": start.config.autoguidance}
 
     def distil(self, name: str, steps: int, **more: Any) -> Any:
         return unfog.distill(
@@ -114,6 +143,7 @@ class Bench:
             out=self.folder / name,
             steps=steps,
             settings={"train.looks": 0, **more},
+            seed=self.seed,
             overwrite=True,
             quiet=True,
             show=False,
@@ -140,7 +170,9 @@ class Bench:
             passes += len(lead(inputs[0])) * (3 if torch.is_grad_enabled() else 1)
 
         model, objective = build_model(config), learning(config, torch.device("cpu"))
-        nets = [model.net] + ([objective.teacher.net.net] if objective.teacher else [])
+        guided: Any = objective.teacher
+        taught = [guided.net, guided.weaker] if guided else []
+        nets = [model.net, *(part.net for part in taught if part is not None)]
         hooks = [net.register_forward_pre_hook(counted) for net in nets]
         loop = train(
             model,
@@ -171,9 +203,55 @@ class Bench:
     def told(self, name: str, model: Any, judge: Judge, hows: list[dict[str, Any]]) -> None:
         for how in hows:
             samples = model.sample(judge.count, seed=1, show=False, **how)
-            row = {"model": name, "updates": self.costs[name], **how, **judge(samples)}
+            told = {"model": name, "seed": self.seed, "updates": self.costs[name]}
+            row = {**told, **how, **judge(samples)}
             self.rows.append(row)
             print(json.dumps(row), flush=True)
+
+
+def one_seed(bench: Bench, more: dict[str, Any]) -> None:
+    """All models of one seed, each judged."""
+    asked = bench.asked
+    options = {k.removeprefix("flowmap."): v for k, v in more.items() if k.startswith("flowmap.")}
+    flow = bench.trained("flow", lambda n: bench.fit("flow", "flow", n), asked.budget)
+    judge, usual = Judge(flow, asked, bench.reading), usual_of(flow.config.kind)
+    share = asked.share or 1 / (1 + usual.share)
+    if judge.file is None:
+        bench.costs["real"] = 0
+        row = {"model": "real", "seed": bench.seed, "updates": 0, "steps": 50}
+        bench.rows.append({**row, **judge.between(judge.training)})
+        print(json.dumps(bench.rows[-1]), flush=True)
+    ordinary = [{"steps": k} for k in (50, 4, 1)] + [{"steps": 50, "solver": "euler"}]
+    bench.told("flow", flow, judge, ordinary)
+    few = [{"steps": k} for k in (*STEPS, 50)]
+    if asked.distil:
+        first = share * asked.budget
+        teacher = bench.trained("teacher", lambda n: bench.fit("teacher", "flow", n), first)
+        bench.told("teacher", teacher, judge, ordinary[:1])
+    for name in asked.distil:
+        model = bench.trained(
+            f"{name}, distilled",
+            lambda n, name=name: bench.distil("student", n, **whole(name, usual, more)),
+            asked.budget - first,
+            flowmap={**usual.objective(name), **options},
+            teacher=bench.teacher(),
+        )
+        bench.told(f"{name}, distilled", model, judge, few)
+    for name in asked.scratch:
+        model = bench.trained(
+            f"{name}, from scratch",
+            lambda n, name=name: bench.fit("scratch", "flowmap", n, **whole(name, Usual(), more)),
+            asked.budget,
+            flowmap={**Usual().objective(name), **options},
+        )
+        bench.told(f"{name}, from scratch", model, judge, few)
+
+
+def whole(name: str, usual: Usual, more: dict[str, Any]) -> dict[str, Any]:
+    """Settings that choose an objective, and the user's."""
+    chosen = usual.objective(name)
+    own = {f"flowmap.{key}": value for key, value in chosen.items() if key != "name"}
+    return {"flowmap": name, **own, **more}
 
 
 def main() -> None:
@@ -183,55 +261,46 @@ def main() -> None:
     words.add_argument("--key")
     words.add_argument("--batch", type=int, default=128)
     words.add_argument("--budget", type=float, default=1500, help="updates of an ordinary flow")
+    words.add_argument("--share", type=float, help="of the budget, for the teacher")
+    words.add_argument("--seeds", type=int, default=1)
     words.add_argument("--fit", nargs="*", default=[], help="settings of all runs: net.width=256")
     words.add_argument("--count", type=int, default=2000)
     words.add_argument("--judge", type=pathlib.Path)
     words.add_argument("--real", help="FILE.npz:KEY, the items that the judge compares with")
+    words.add_argument("--held", type=pathlib.Path, help="items that no run sees, as SOURCE")
+    words.add_argument("--components", type=int, help="principal ones in which states are judged")
     words.add_argument("--distil", nargs="*", default=flowmaps.names())
     words.add_argument("--scratch", nargs="*", default=flowmaps.names())
     words.add_argument("--set", nargs="*", default=[], help="settings of all flow maps")
     words.add_argument("--out", type=pathlib.Path, required=True)
     asked = words.parse_args()
     more = dict(setting(text) for text in asked.set)
-    options = {k.removeprefix("flowmap."): v for k, v in more.items() if k.startswith("flowmap.")}
     bench = Bench(asked)
     torch.set_num_threads(1)
-    flow = bench.trained("flow", lambda n: bench.fit("flow", "flow", n), asked.budget)
-    judge = Judge(flow, asked.count, asked.judge, asked.real)
-    ordinary = [{"steps": k} for k in (50, 20, 4, 1)] + [{"steps": 50, "solver": "euler"}]
-    bench.told("flow", flow, judge, ordinary)
-    few = [{"steps": k} for k in STEPS]
-    if asked.distil:
-        bench.trained("teacher", lambda n: bench.fit("teacher", "flow", n), asked.budget / 2)
-    for name in asked.distil:
-        model = bench.trained(
-            f"{name}, distilled",
-            lambda n, name=name: bench.distil("student", n, flowmap=name, **more),
-            asked.budget / 2,
-            flowmap={"name": name, **options},
-            teacher=bench.teacher(),
-        )
-        bench.told(f"{name}, distilled", model, judge, few)
-    for name in asked.scratch:
-        model = bench.trained(
-            f"{name}, from scratch",
-            lambda n, name=name: bench.fit("scratch", "flowmap", n, flowmap=name, **more),
-            asked.budget,
-            flowmap={"name": name, **options},
-        )
-        bench.told(f"{name}, from scratch", model, judge, few)
+    for bench.seed in range(asked.seeds):
+        one_seed(bench, more)
     print(table(bench.rows))
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Distances, and over that of the flow in 50 steps."""
-    base = next(r["frechet"] for r in rows if r["model"] == "flow" and r["steps"] == 50)
+    """Distances, and over that of the seed's flow in 50 steps: means, and the smallest and largest
+    where there are several seeds.
+    """
+    plain = [r for r in rows if r["model"] == "flow" and "solver" not in r]
+    base = {r["seed"]: r["frechet"] for r in plain if r["steps"] == 50}
     lines = ["| model | updates | 1 | 2 | 4 | 50 |", "|---|---|---|---|---|---|"]
     for name in dict.fromkeys(r["model"] for r in rows):
         mine = [r for r in rows if r["model"] == name and "solver" not in r]
-        at = {r["steps"]: f"{r['frechet']:.4g} ({r['frechet'] / base:.2f})" for r in mine}
-        cells = " | ".join(at.get(k, "") for k in (1, 2, 4, 50))
-        lines.append(f"| {name} | {mine[0]['updates']} | {cells} |")
+        cells = {}
+        for steps in (1, 2, 4, 50):
+            found = {r["seed"]: r["frechet"] for r in mine if r["steps"] == steps}
+            over = [value / base[seed] for seed, value in found.items()]
+            if found:
+                mean = f"{np.mean([*found.values()]):.3g} ({np.mean(over):.2f}"
+                spread = f", {min(over):.2f} to {max(over):.2f}" if len(over) > 1 else ""
+                cells[steps] = f"{mean}{spread})"
+        said = " | ".join(cells.get(k, "") for k in (1, 2, 4, 50))
+        lines.append(f"| {name} | {mine[0]['updates']} | {said} |")
     return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ from unfog.model.model import Model
 from unfog.nets import nets
 from unfog.sample.loop import sample
 from unfog.sample.solvers import solvers
+from unfog.tasks.usual import usual_of
 from unfog.train.batches import Batches
 from unfog.train.loop import Objective, train
 from unfog.train.optim import adamw
@@ -260,7 +261,7 @@ def test_a_weight_by_the_error_changes_gradients_and_not_losses():
     assert torch.allclose(loss.grad, 1 / (loss.detach() + 0.1))
 
 
-def learnt(name, steps):
+def learnt(content, steps):
     """A map distilled from the exact mixture."""
     torch.manual_seed(0)
     path = Linear()
@@ -273,7 +274,7 @@ def learnt(name, steps):
     objective = Objective(
         times=Angle(),
         weight=Unit(),
-        flowmap=flowmaps.make(name),
+        flowmap=flowmaps.build(content),
         teacher=lambda cond, keep: exact,
     )
     batches = Batches(len(data), 512, 0, lambda index: (data[torch.from_numpy(index)], {}))
@@ -291,8 +292,9 @@ def learnt(name, steps):
     return ema.model, exact
 
 
-def test_a_learnt_map_composes_and_lands_where_the_flow_lands():
-    model, exact = learnt("progressive", 700)
+@pytest.mark.parametrize("kind", ["table", "image"])
+def test_a_learnt_map_composes_and_lands_where_the_flow_lands(kind):
+    model, exact = learnt(usual_of(kind).objective(None), 700)
     model.requires_grad_(False)
     path, count = Linear(), 2000
     x = path.corrupt(

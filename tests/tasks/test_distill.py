@@ -9,10 +9,12 @@ import torch
 import unfog
 from unfog.cli import run as command
 from unfog.errors import ArgumentError, DataError
+from unfog.maths.flowmaps import Progressive, flowmaps
 from unfog.maths.randomness import BatchRng
 from unfog.maths.states import each
 from unfog.tasks.assemble import blank
 from unfog.tasks.teach import Guided
+from unfog.tasks.usual import usual_of
 from unfog.train import checkpoint
 
 TINY = {"net.width": 32, "net.depth": 1, "train.looks": 0}
@@ -263,3 +265,46 @@ def test_the_verb(teacher, tmp_path, capsys):
     assert command(["distill", run, "--dry-run", "--steps", "4"]) == 0
     assert command(["distill", run]) == 2
     assert command(["distill", run, "-o", quick, "--steps", "0"]) == 2
+
+
+def test_by_default_it_has_a_share_of_its_teachers_compute(teacher):
+    """An update of a student costs one and a half of its teacher's: 60 / 1.5 = 40."""
+    facts = unfog.distill(teacher.folder, dry_run=True, quiet=True)
+    assert facts["rows"]
+    train = teacher.config.train
+    for kind, updates, seconds in (
+        ("array", 20, 300.0),
+        ("table", 40, 600.0),
+        ("image", 10, 150.0),
+    ):
+        usual = usual_of(kind)
+        assert usual.length(train) == (0.0, updates)
+        assert usual.length(train.model_copy(update={"budget": 600.0})) == (seconds, None)
+        assert usual.length(train.model_copy(update={"budget": 4.0})) == (15.0, None)
+
+
+def test_what_nobody_chose_is_written_down(teacher, tmp_path):
+    """So that a run goes on as it began where defaults change: objective, its options, step size."""
+    student = unfog.distill(teacher.folder, out=tmp_path / "run", quiet=True, show=False)
+    usual = {"name": "progressive", "middle": True}
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored["flowmap"] == student.config.flowmap == usual
+    assert (stored["train"]["steps"], stored["train"]["lr"]) == (20, teacher.config.train.lr)
+    named = quick(teacher, tmp_path / "named", steps=1, objective="psd", lr=1e-4).config
+    assert (named.flowmap, named.train.lr) == (usual, 1e-4)
+    assert flowmaps.build({"name": "progressive"}) == Progressive(middle=False, ends=0.25)
+
+
+def test_images_are_distilled_with_options_of_their_own(tmp_path):
+    x = np.random.default_rng(2).integers(0, 255, (40, 8, 8, 1), np.uint8)
+    model = unfog.fit(
+        x,
+        kind="image",
+        out=tmp_path / "run",
+        steps=3,
+        settings={"net": "mlp", **TINY},
+        quiet=True,
+    )
+    config = model.distill(steps=1, quiet=True).config
+    assert config.flowmap == {"name": "progressive", "middle": True, "starts": 0.4, "ends": 0.0}
+    assert config.train.lr == model.config.train.lr / 2

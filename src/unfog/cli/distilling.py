@@ -55,13 +55,14 @@ def distill(
     autoguidance
         The same, away from RUN's early state; RUN's own where neither is given.
     budget
-        Wall-clock time for all of it: 90s, 10m, 2h. Default 5m.
+        Wall-clock time for all of it: 90s, 10m, 2h. Without this and steps: as long as RUN was
+        trained, a quarter of that for images, half for arrays.
     steps
         So many updates instead of a budget.
     batch
         Items per update; the teacher's where left out.
     lr
-        Peak step size; the teacher's where left out.
+        Peak step size; the teacher's where left out, half of it for images.
     set_
         Settings of how it learns and samples: --set flowmap.matched=0.5 (repeatable).
     seed

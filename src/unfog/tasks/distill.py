@@ -21,7 +21,7 @@ from unfog.maths.targets import targets
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_objective, build_path, build_sampling, device_of
 from unfog.tasks.config import Config, TrainConfig, override, resolved, seconds
-from unfog.tasks.fit import BUDGET, again, founded, started, temporary
+from unfog.tasks.fit import again, founded, started, temporary
 from unfog.tasks.flowmap import takes_two
 from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
@@ -31,6 +31,7 @@ from unfog.tasks.recipes import recipes
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, read_start
 from unfog.tasks.stored import training_states
+from unfog.tasks.usual import usual_of
 from unfog.tasks.weaker import checked_away
 from unfog.train.dist import here, place, together
 
@@ -80,7 +81,9 @@ def distill(
         scale: guidance that is learnt with it, so that sampling needs no second call; None = 1.
         autoguidance: the same away from the teacher's weaker model; where None, the teacher's own
             if no scale is asked for, else 1.
-        budget: wall-clock time for all of it (default 5m); or `steps`.
+        budget: wall-clock time for all of it; or `steps`. Where both are None, a share of the
+            compute of the teacher's training: of images 1/4, of tables all, of others 1/2.
+        lr: peak step size; the teacher's where None, half of it for images.
         settings: dotted keys of these parts: flowmap, times, weight, schedule, grid, train, solver,
             sampling_steps.
         items: the run's data as it was read, where that is in memory.
@@ -94,11 +97,13 @@ def distill(
         raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
     if objective is not None:
         flowmaps[objective]  # a wrong name is refused before anything is read
-    wanted = seconds(BUDGET if budget is None else budget)
+    wanted = 0.0 if budget is None else seconds(budget)
     world = here()
     quiet, show = quiet or not world.chief, show if world.chief else False
     used = place(device_of(device), world)
     teacher = read_start(run)
+    if budget is None and steps is None and not resume:
+        wanted, steps = usual_of(teacher.config.kind).length(teacher.config.train)
     asked = dict(settings or {})
     asked |= {f"train.{k}": v for k, v in (("batch", batch), ("lr", lr)) if v is not None}
     if not resume:  # what is wrong is refused before a folder is made
@@ -151,9 +156,10 @@ def _content(
     """The student's configuration: the teacher's, but for how it learns and samples."""
     old, recipe = teacher.config, recipes["flowmap"]
     _check(teacher, scale)
-    usual = old.autoguidance if scale is None else 1.0
-    away = usual if autoguidance is None else checked_away(teacher.folder, autoguidance)
+    usual, own = usual_of(old.kind), old.autoguidance if scale is None else 1.0
+    away = own if autoguidance is None else checked_away(teacher.folder, autoguidance)
     train = old.train.model_dump(exclude=set(ONCE))
+    train["lr"] *= usual.gentler
     content: dict[str, Any] = {
         **old.to_json(),
         "recipe": "flowmap",
@@ -173,7 +179,7 @@ def _content(
         "net": {**old.net, "two_times": True},
         "train": TrainConfig(steps=1, **train).model_dump(mode="json"),
         "reflow": None,
-        "flowmap": recipe.flowmap if objective is None else {"name": objective},
+        "flowmap": usual.objective(objective),
         "teacher": {
             "run": str(teacher.folder.resolve()),
             "manifest": teacher.manifest,

@@ -243,6 +243,6 @@ recipes.add(
         sampling_steps=4,
         weight={"name": "unit"},
         schedule={"name": "cosine"},
-        flowmap={"name": "progressive"},
+        flowmap={"name": "progressive", "middle": True},
     )
 )
