@@ -222,11 +222,16 @@ def best(figure: str, rivals: tuple[str, ...] = RIVALS) -> Callable[[list[Record
     return count
 
 
-def both_best(records: list[Record]) -> float | None:
-    first, second = (wins(records, figure, RIVALS) for figure in ("two_sample", "columns"))
-    if len(first) < len(SEVEN) or len(second) < len(SEVEN):
-        return None
-    return sum(first[case] and second[case] for case in SEVEN)
+def both_best(rivals: tuple[str, ...] = RIVALS) -> Callable[[list[Record]], float | None]:
+    """On how many of the seven ours is best in both, two-sample AUC and column distance."""
+
+    def count(records: list[Record]) -> float | None:
+        first, second = (wins(records, figure, rivals) for figure in ("two_sample", "columns"))
+        if len(first) < len(SEVEN) or len(second) < len(SEVEN):
+            return None
+        return sum(first[case] and second[case] for case in SEVEN)
+
+    return count
 
 
 def faster(records: list[Record]) -> float | None:

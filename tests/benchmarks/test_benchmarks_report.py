@@ -41,7 +41,7 @@ def test_wins_on_tables_need_all_seven_and_every_rival():
     assert best(records(0.55, 0.6)) == 7
     assert best(records(0.65, 0.6)) == 0
     assert best(records(0.55, 0.6)[:-1]) is None
-    assert tables.both_best(records(0.55, 0.6)) == 7
+    assert tables.both_best()(records(0.55, 0.6)) == 7
     assert tables.faster(records(0.55, 0.6)) == 20
 
 
@@ -118,3 +118,10 @@ def test_the_parts_of_scale_are_each_run_once_and_told(tmp_path, monkeypatch):
     page = scale.told(Book(tmp_path / "scale.json").records)
     assert "| rows | peak | late |" in page
     assert "| 1000 | 12.35 | – |" in page
+
+
+def test_every_bar_says_which_side_is_won():
+    """A reason in the place of `least` once made a lost bar a won one."""
+    assert all(isinstance(bar.least, bool) and isinstance(bar.why, str) for bar in BARS)
+    with pytest.raises(TypeError):
+        Bar("s", "t", lambda r: 2.0, 3.0, "a reason")
