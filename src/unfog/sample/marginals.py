@@ -274,4 +274,4 @@ def _factor(answers: Tensor, goal: Tensor) -> Tensor:
 
 def _multiplied(x_hat: Tensor, by: Tensor) -> Tensor:
     tilted = x_hat * by.exp().to(x_hat)
-    return tilted / tilted.sum(-1, keepdim=True)
+    return tilted.div_(tilted.sum(-1, keepdim=True))
