@@ -123,7 +123,14 @@ BARS = (
     Bar("quality", "Fashion-MNIST, 600 CPU-seconds: Fréchet", quality.ours("frechet"), 20),
     Bar("quality", "Fashion-MNIST, 600 CPU-seconds: sliced", quality.ours("sliced"), 0.07),
     Bar("quality", "Fashion-MNIST, Fréchet over the best peer's", quality.beside("fashion"), 1 / 3),
-    Bar("quality", "CIFAR-10, Fréchet over the best peer's", quality.beside("cifar10"), 1 / 3),
+    Bar(
+        "quality",
+        "CIFAR-10, Fréchet over the best peer's",
+        quality.beside("cifar10"),
+        1 / 3,
+        why="ten minutes of one thread are few for 20 000 coloured images: both are far from the "
+        "floor of 0.18, at 22.5 and 29.4 (sliced Wasserstein 0.063 and 0.104)",
+    ),
     Bar("quality", "Fashion-MNIST, 60 CPU-seconds: Fréchet", quality.early, 60),
     Bar(
         "quality",
