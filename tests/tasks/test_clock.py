@@ -114,7 +114,8 @@ def test_looks_pass_while_samples_are_far_from_anything(stopped):
     clock = Clock(SimpleNamespace(config=stopped.config), moments(stopped.config, 24, 3))
     clock.restore({"kept": 8, "why": None, "purse": 100, "wait": 60.8, "again": 45.0})
     assert clock.look(SimpleNamespace(step=57, share=0.1)) is None
-    assert clock.facts() == {"kept": 8, "why": None, "purse": 100, "wait": 60.8, "again": 45.0}
+    before = {"kept": 8, "why": None, "purse": 100, "wait": 60.8, "again": 45.0}
+    assert clock.facts() == {**before, "certain": False}
 
 
 def test_judge_features_of_few_items_are_told_and_do_not_decide(stopped, monkeypatch):
@@ -129,10 +130,48 @@ def test_judge_features_of_few_items_are_told_and_do_not_decide(stopped, monkeyp
         found = {"copies": none, name: replace(many, cautious=cautious)}
         clock = Clock(SimpleNamespace(config=stopped.config), moments(stopped.config, 24, 3))
         monkeypatch.setattr(clock, "_readings", lambda _, found=found: found)
+        monkeypatch.setattr(clock, "_fresh", lambda _, found=found: found)
         seen_now = clock.look(sight)
         assert set(seen_now.facts["readings"]) == set(found)
         assert (seen_now.stop is not None) is stops
         assert seen_now.keep is not stops
+
+
+def test_an_alarm_counts_where_fresh_samples_show_it_again(stopped, monkeypatch):
+    none = Reading("copies", 0.05, 0.03, 0.07, 0.05, 0.03, 0.07, 0.5, 1.0, 400, "", 0.5)
+    many = replace(none, rate=0.5, p=0.0, p_run=0.0)
+    sight = SimpleNamespace(step=200, share=0.5)
+    clock = Clock(SimpleNamespace(config=stopped.config), moments(stopped.config, 2000, 500))
+    drawn = []
+
+    def show(first, fresh):
+        monkeypatch.setattr(clock, "_readings", lambda _: {"copies": first})
+        monkeypatch.setattr(clock, "_fresh", lambda _: drawn.append(1) or {"copies": fresh})
+        return clock.look(sight)
+
+    doubted = show(many, none)
+    assert doubted.stop is None
+    assert doubted.keep
+    assert doubted.facts["copying"] == []
+    assert doubted.facts["doubted"]["copies"]["rate"] == 0.5
+    assert show(none, many).facts["copying"] == []  # nothing to ask again
+    assert len(drawn) == 1
+    sure = show(many, many)
+    assert sure.stop.startswith("stopped at step 200: copying began")
+    assert sure.facts["copying"] == ["copies"]
+    assert show(many, none).facts["copying"] == ["copies"]  # it has been asked
+    assert len(drawn) == 2
+
+
+def test_fresh_samples_are_of_other_noise_and_as_many_as_can_be(stopped, monkeypatch):
+    clock = Clock(SimpleNamespace(config=stopped.config), moments(stopped.config, 2000, 500))
+    asked = []
+    monkeypatch.setattr(clock, "_draw", lambda sight, count, salt: asked.append((count, salt)))
+    clock._known = SimpleNamespace(readings=lambda drawn, looks: {})
+    assert clock._fresh(None) == {}
+    table = stopped.config.model_copy(update={"kind": "table"})
+    assert moments(table, 4000, 500).fresh == 2000
+    assert asked == [(400, 73)]
 
 
 def test_novelty_names_the_file_of_a_planted_copy(tmp_path):

@@ -69,13 +69,14 @@ class Moments:
     Attributes:
         steps: of the looks, ascending; the last step of the run comes on top.
         pilot: samples drawn first.      more: drawn in their place where these show something.
-        purse: of the latter, in all looks.
+        purse: of the latter, in all looks.     fresh: samples that an alarm must be shown by again.
     """
 
     steps: tuple[int, ...]
     pilot: int
     more: int = 0
     purse: int = 0
+    fresh: int = MOST
 
 
 def moments(config: Config, count: int, held: int | None = None) -> Moments:
@@ -108,7 +109,7 @@ def moments(config: Config, count: int, held: int | None = None) -> Moments:
         samples = int(SHARE * work / (1 + sum(step < t.steps for step in steps)))
         if samples >= SOME:
             break
-    return Moments(steps, min(most, max(SOME, samples)))
+    return Moments(steps, min(most, max(SOME, samples)), fresh=most)
 
 
 def _geometric(begin: int, steps: int, ratio: float) -> tuple[int, ...]:
@@ -137,6 +138,7 @@ class Clock:
         self.why: str | None = None
         self.purse = when.purse
         self.wait = self.again = 0.0
+        self.certain = False
         self._known: Any = None
 
     def due(self, step: int, steps: int) -> bool:
@@ -147,16 +149,19 @@ class Clock:
         """Draw, compare, and say whether copying has begun; passes while that is far away."""
         if sight.step < self.wait and sight.share < 1:
             return None
-        readings = self._readings(sight)
-        rule = Rule(len(readings))
-        counted = _counted(readings)
-        loud = [name for name, one in counted.items() if rule.alarms(one)]
-        quiet = all(rule.quiet(one) for one in counted.values()) and not loud
+        readings = first = self._readings(sight)
+        loud = _alarms(first)
+        if loud and not self.certain and not any(first[name].cautious for name in loud):
+            readings = self._fresh(sight)
+            loud = _alarms(readings)
+        self.certain = self.certain or bool(loud)
+        quiet = all(Rule().quiet(one) for one in _counted(readings).values()) and not loud
         facts = {
             **readings["copies"].to_json(),
-            "readings": {name: one.to_json() for name, one in readings.items()},
+            "readings": _told(readings),
             "copying": loud,
             "quiet": quiet,
+            **({} if readings is first else {"doubted": _told(first)}),
         }
         if quiet:
             self.kept = sight.step
@@ -187,6 +192,13 @@ class Clock:
             readings = self._known.readings(self._draw(sight, when.more, 72), looks)
         return readings
 
+    def _fresh(self, sight: Sight) -> dict[str, Reading]:
+        """Looks share their noise and their held-out items, so that one odd draw is odd in them
+        all: samples of other noise, and of tables more of them, decide.
+        """
+        found: dict[str, Reading] = self._known.readings(self._draw(sight, self.when.fresh, 73), 1)
+        return found
+
     def _said(self, step: int, reading: Reading, name: str) -> str:
         place = "judge features" if name.endswith("features") else "values"
         said = f"stopped at step {step}: copying began ({reading.said()}, in {place}); "
@@ -216,7 +228,9 @@ class Clock:
 
     def facts(self) -> dict[str, Any]:
         """Which step is kept, why the run was ended, and what decides on further looks."""
-        further = {"purse": self.purse, "wait": self.wait, "again": self.again}
+        further = {
+            "purse": self.purse, "wait": self.wait, "again": self.again, "certain": self.certain
+        }  # fmt: skip
         return {"kept": self.kept, "why": self.why, **further}
 
     def restore(self, facts: dict[str, Any]) -> None:
@@ -224,6 +238,7 @@ class Clock:
         self.kept, self.why = facts["kept"], facts["why"]
         self.purse = facts.get("purse", self.purse)
         self.wait, self.again = facts.get("wait", 0.0), facts.get("again", 0.0)
+        self.certain = facts.get("certain", False)
 
 
 class _States:
@@ -307,6 +322,16 @@ def _counted(readings: dict[str, Reading]) -> dict[str, Reading]:
         for name, one in readings.items()
         if not (one.cautious and name.endswith("features"))
     }
+
+
+def _alarms(readings: dict[str, Reading]) -> list[str]:
+    """The measures by which copying has begun."""
+    rule = Rule(len(readings))
+    return [name for name, one in _counted(readings).items() if rule.alarms(one)]
+
+
+def _told(readings: dict[str, Reading]) -> dict[str, Any]:
+    return {name: one.to_json() for name, one in readings.items()}
 
 
 def _held(prepared: Prepared) -> np.ndarray:
