@@ -32,9 +32,10 @@ check: install
 docs: install
 	$(BIN)/python -m sphinx -q -W -b html docs docs/_build/html
 
-# peers are installed on first use, each in its own environment; SUITE=tables runs one suite, ARGS its options
+# peers are installed on first use, each in its own environment. Alone: every suite once, at its smallest, into .bench/short;
+# SUITE=tables runs one suite as the bars are about, for hours; ARGS are its options
 bench: install
-	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(SUITE) $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks $(or $(SUITE),--short) $(ARGS)
 
 format: install
 	$(BIN)/ruff format src tests examples benchmarks docs

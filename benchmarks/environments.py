@@ -75,6 +75,16 @@ class Home:
     cache: pathlib.Path
     torch_from: pathlib.Path | None = None
     sources: Mapping[str, str] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def made(self, name: str) -> str | None:
+        """Make an environment if need be; why it can't be made, tried once, or None."""
+        if name not in self.failed:
+            try:
+                self.python(name)
+            except (subprocess.CalledProcessError, OSError) as error:
+                self.failed[name] = f"its environment was not made: {error}"
+        return self.failed.get(name)
 
     def python(self, name: str) -> str:
         """The interpreter of an environment, which is made if need be; ours is this one.
@@ -129,6 +139,14 @@ class Home:
             where = self.sources.get(name, home)
             subprocess.run(["git", "clone", "-q", where, str(folder)], check=True)
         subprocess.run(["git", "-C", str(folder), "checkout", "-q", commit], check=True)
+
+
+def there(*paths: pathlib.Path) -> bool:
+    """Whether what a suite reads is there; what is not is said."""
+    missing = [str(path) for path in paths if not path.exists()]
+    if missing:
+        print(f"left out: {', '.join(missing)} not found; --data and --judge say where to look")
+    return not missing
 
 
 def pinned_torch() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pathlib
 import platform
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.bars import BARS, Results
@@ -12,11 +13,10 @@ from benchmarks.environments import ENVIRONMENTS, ROOT
 from benchmarks.figures import Record, markdown
 
 PAGE = ROOT / "docs" / "benchmarks.md"
-PICTURES = ROOT / "docs" / "pictures"
 HEAD = """# Benchmarks: what is won, what is lost
 
-This page and its pictures are written by `make bench` (one suite at a time by `make bench
-SUITE=tables`: {suites}) from the records in `benchmarks/results`. Every peer is in an environment
+This page and its pictures are written by `make bench SUITE=tables` (suites: {suites}; `make bench`
+alone runs each of them once at its smallest) from the records in `benchmarks/results`. Every peer is in an environment
 of its own, every run of a contestant is a process of its own, contestants take turns (A B A B), and
 what is counted is the CPU time of the process as the kernel counts it, wall-clock beside it in the
 records. Figures are medians with the least and the largest; with one run there is no spread, and
@@ -24,6 +24,10 @@ the page says how many there were. The judges are the same for everybody, and wh
 is printed as the floor. CPU: {cpu}; {threads}. The machine was shared while these were taken, so
 that absolute times mean little and ratios of one run much.
 
+"""
+
+SHORT = """This is a short run: everything once, with budgets of seconds, to see that it runs and
+roughly who is where. What was promised is for the long runs, `make bench SUITE=NAME`.
 """
 
 
@@ -34,13 +38,29 @@ def load(folder: pathlib.Path) -> dict[str, list[Record]]:
     }
 
 
-def write(folder: pathlib.Path, suites: list[Any]) -> None:
+@dataclass(frozen=True)
+class Page:
+    """Where records are, and where they are told; pictures lie in a folder beside the page.
+
+    Args:
+        bars: whether these are the runs that the bars are about.
+    """
+
+    results: pathlib.Path
+    file: pathlib.Path
+    bars: bool = True
+
+
+def write(page: Page, suites: list[Any]) -> None:
     """The page and the pictures of the suites that have results."""
-    results = load(folder)
+    results = load(page.results)
+    pictures = page.file.parent / "pictures"
+    pictures.mkdir(parents=True, exist_ok=True)
     threads = sorted({r["threads"] for rs in results.values() for r in rs if "threads" in r})
     said = "one thread" if threads == [1] else f"threads: {threads}"
     names = ", ".join(f"`{suite.NAME}`" for suite in suites)
-    parts = [HEAD.format(suites=names, cpu=processor(), threads=said), bars(results)]
+    parts = [HEAD.format(suites=names, cpu=processor(), threads=said)]
+    parts.append(bars(results) if page.bars else SHORT)
     for suite in suites:
         records = results.get(suite.NAME) or []
         parts.append(f"## {suite.NAME}: {suite.ABOUT}\n")
@@ -48,13 +68,14 @@ def write(folder: pathlib.Path, suites: list[Any]) -> None:
             parts.append(f"Not run yet: `make bench SUITE={suite.NAME}`.\n")
             continue
         parts.append(suite.told(records))
-        path = PICTURES / f"bench_{suite.NAME}.png"
+        path = pictures / f"bench_{suite.NAME}.png"
         if suite.drawn(records, path):
             parts.append(f"![{suite.ABOUT}](pictures/{path.name})\n")
         parts.append(failures(records))
     parts.append(versions(results))
-    PAGE.write_text("\n".join(part for part in parts if part), encoding="utf-8")
-    print(bars(results))
+    page.file.write_text("\n".join(part for part in parts if part), encoding="utf-8")
+    if page.bars:
+        print(bars(results))
 
 
 def bars(results: Results) -> str:

@@ -83,6 +83,9 @@ def take(turn: Turn, home: Home, look: Look | None = None) -> Record:
     `look` sees what it left in its folder and adds figures; its time is nobody's. A contestant that
     fails is a record with its error: a lost bar, not the end of the run.
     """
+    record = {"contestant": turn.contestant, "key": turn.key, "threads": turn.threads}
+    if why := home.made(turn.environment):
+        return {**record, "error": why}
     python = home.python(turn.environment)
     env = {**os.environ, "PYTHONPATH": home.path(turn.environment)}
     env.update({name: str(turn.threads) for name in THREADS})
@@ -92,7 +95,6 @@ def take(turn: Turn, home: Home, look: Look | None = None) -> Record:
         (folder / "request.json").write_text(json.dumps(asked), encoding="utf-8")
         command = [python, "-m", f"benchmarks.contestants.{turn.module}", f"{name}/request.json"]
         measured = measure(command, env, turn.limit, folder)
-        record = {"contestant": turn.contestant, "key": turn.key, "threads": turn.threads}
         record.update(measured)
         answer = folder / "answer.json"
         if answer.exists() and measured["exit"] == 0:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.environments import Home
+from benchmarks.environments import Home, there
 from benchmarks.figures import chosen, contestants, markdown, median, ordered, said, values
 from benchmarks.judges import colours, images, points
 from benchmarks.picture import Panel, dots
@@ -22,6 +22,7 @@ from benchmarks.turns import Book, Record, Turn, rotated, run
 
 NAME = "quality"
 ABOUT = "what a budget buys: Fashion-MNIST and CIFAR-10 by fixed judges; dino, digits, moons"
+SHORT = {"budgets": [30.0], "turns": 1, "count": 500, "most": 5.0, "images": ["fashion"]}
 PICTURES = {
     "unfog": ("unfog_images", "unfog"),
     "torchcfm": ("torchcfm_images", "torchcfm"),
@@ -49,7 +50,8 @@ def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
             first_minute(turn, asked, home, book)
         for budget in asked.budgets:
             for case in asked.images:
-                IMAGES[case](turn, budget, asked, home, book)
+                if there(asked.data / f"images_{FOLDERS[case]}", asked.judge):
+                    IMAGES[case](turn, budget, asked, home, book)
 
 
 def fashion(turn: int, budget: float, asked: argparse.Namespace, home: Home, book: Book) -> None:
@@ -118,6 +120,7 @@ def compete(
 
 
 IMAGES = {"fashion": fashion, "cifar10": cifar}
+FOLDERS = {"fashion": "fashion_mnist", "cifar10": "cifar10"}
 
 
 def first_minute(turn: int, asked: argparse.Namespace, home: Home, book: Book) -> None:

@@ -15,7 +15,7 @@ import sys
 
 import numpy as np
 
-from benchmarks.environments import Home
+from benchmarks.environments import Home, there
 from benchmarks.figures import chosen, markdown, ordered, said
 from benchmarks.judges.images import scored
 from benchmarks.picture import Panel, dots
@@ -23,6 +23,7 @@ from benchmarks.turns import Book, Record, Turn, run
 
 NAME = "sampling"
 ABOUT = "quality against network calls, overhead per call"
+SHORT = {"turns": 1, "inner": 1, "errors": False, "budget": "30s", "count": 500}
 CALLS = (5, 6, 8, 10, 15, 20, 60)
 DEFAULT = "unipc"
 
@@ -52,6 +53,8 @@ def by_calls(asked: argparse.Namespace, home: Home, book: Book) -> None:
     """The run is fitted once, and judged at several numbers of calls."""
     folder = home.cache / "runs" / f"fashion-{asked.budget}"
     data = asked.data / "images_fashion_mnist" / "train.npz"
+    if not there(data, asked.judge):
+        return
     if not (folder / "config.json").exists():
         fit = [sys.executable, "-m", "unfog", "fit", str(data), "-o", str(folder), "--overwrite"]
         subprocess.run([*fit, "--budget", asked.budget], check=True, env=home.ours())

@@ -14,6 +14,7 @@ from benchmarks.turns import Book, Record, Turn, rotated, run
 
 NAME = "startup"
 ABOUT = "CPU-seconds until something happens: imports, help, the first sample"
+SHORT = {"turns": 1}
 IMPORTS = {
     "unfog": ("unfog", "unfog"),
     "unfog and its fit": ("unfog", "unfog; unfog.fit"),

@@ -19,6 +19,7 @@ from benchmarks.turns import Book, Record, Turn, rotated, run
 
 NAME = "throughput"
 ABOUT = "training images per second at equal FLOPs"
+SHORT = {"turns": 1, "seconds": 6.0}
 PRECISIONS = ("float32", "bfloat16")
 LOOPS = {
     "unfog U-Net": ("unfog_loop", "unfog", {"net.name": "unet", "space.name": "identity"}),

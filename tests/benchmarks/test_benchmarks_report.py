@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks import report
+from benchmarks.__main__ import SUITES, parser, suite
 from benchmarks.bars import BARS, Bar
+from benchmarks.environments import there
 from benchmarks.figures import median, said
 from benchmarks.judges import points
 from benchmarks.suites import startup, tables
@@ -57,14 +59,12 @@ def test_every_bar_of_an_empty_suite_is_not_measured():
     assert all(bar.verdict({bar.suite: []})[1] == "not measured" for bar in BARS)
 
 
-def test_the_page_says_what_is_lost_and_why(tmp_path, monkeypatch):
+def test_the_page_says_what_is_lost_and_why(tmp_path):
     results = tmp_path / "results"
     results.mkdir()
     text = json.dumps({"records": records(0.55, 0.6)})
     (results / "tables.json").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(report, "PAGE", tmp_path / "page.md")
-    monkeypatch.setattr(report, "PICTURES", tmp_path / "pictures")
-    report.write(results, [tables, startup])
+    report.write(report.Page(results, tmp_path / "page.md"), [tables, startup])
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
     (rate,) = [
         line for line in page.splitlines() if line.startswith("| tables | rows per CPU-second, the")
@@ -73,6 +73,26 @@ def test_the_page_says_what_is_lost_and_why(tmp_path, monkeypatch):
     assert "Why bars are lost" in page
     assert "make bench SUITE=startup" in page
     assert (tmp_path / "pictures" / "bench_tables.png").stat().st_size > 10_000
+    report.write(report.Page(results, tmp_path / "short.md", bars=False), [tables, startup])
+    short = (tmp_path / "short.md").read_text(encoding="utf-8")
+    assert "short run" in short
+    assert "**lost**" not in short
+
+
+def test_a_short_run_takes_options_that_suites_have(monkeypatch):
+    for name in SUITES:
+        assert set(suite(name).SHORT) <= set(vars(parser([name]).parse_args([])))
+    long = vars(parser(["tables"]).parse_args(["tables"]))
+    monkeypatch.setattr("sys.argv", ["benchmarks", "tables", "--short"])
+    short = vars(parser(["tables"]).parse_args(["tables", "--short", "--seeds", "2"]))
+    assert short["budget"] < long["budget"]
+    assert short["seeds"] == 2
+
+
+def test_what_is_not_there_is_said_and_left_out(tmp_path, capsys):
+    assert there(tmp_path)
+    assert not there(tmp_path, tmp_path / "none")
+    assert f"left out: {tmp_path / 'none'} not found" in capsys.readouterr().out
 
 
 def test_medians_and_spreads():
@@ -111,7 +131,12 @@ def test_the_parts_of_scale_are_each_run_once_and_told(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    wanted = argparse.Namespace(parts=["rows", "memory"], counts="", data=tmp_path)
+    wanted = argparse.Namespace(parts=["rows", "memory"], counts="", budget="1s", data=tmp_path)
+    scale.play(wanted, Home(tmp_path), Book(tmp_path / "scale.json"))
+    assert asked == []  # no data
+    for file in ("tables/adult_train.csv", "images_fashion_mnist/train.npz"):
+        (tmp_path / file).parent.mkdir()
+        (tmp_path / file).touch()
     for _ in range(2):
         scale.play(wanted, Home(tmp_path), Book(tmp_path / "scale.json"))
     assert asked == ["rows", "memory"]

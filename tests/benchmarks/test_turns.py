@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import types
 
@@ -50,6 +51,22 @@ def test_a_contestant_that_fails_is_a_record_with_its_last_words(tmp_path, busy)
     record = take(Turn("a", busy, OURS, {"seed": 0}, {"busy": 0}), Home(tmp_path))
     assert "KeyError: 'idle'" in record["error"]
     assert record["exit"] == 1
+
+
+def test_an_environment_that_is_not_made_fails_its_contestants_alone(tmp_path, monkeypatch):
+    asked = []
+
+    def python(self, name):
+        asked.append(name)
+        raise subprocess.CalledProcessError(1, ["git", "clone"])
+
+    monkeypatch.setattr(Home, "python", python)
+    home, book = Home(tmp_path), Book(tmp_path / "book.json")
+    run([Turn("a", "none", "tabddpm", {"seed": seed}) for seed in range(2)], book, home)
+    assert [record["error"] for record in book.records] == [
+        "its environment was not made: Command '['git', 'clone']' returned non-zero exit status 1."
+    ] * 2
+    assert asked == ["tabddpm"]
 
 
 def test_a_contestant_that_takes_too_long_is_killed(tmp_path):
