@@ -27,6 +27,11 @@ def correlations(x: Tensor) -> Tensor:
     return (unit.T @ unit).fill_diagonal_(1.0)
 
 
+def uncorrelated(x: Tensor) -> Tensor:
+    """(B, n) numbers moved as little as it takes to have no correlations at all in this sample."""
+    return x @ _power(correlations(x), -0.5).to(x)
+
+
 def goal_at(path: Affine, known: Tensor, t: Tensor) -> Tensor:
     """(n, n) covariance at t, in units of the spread, of columns with correlations `known`."""
     a, b = float(path.alpha(t)) ** 2, float(path.sigma(t)) ** 2

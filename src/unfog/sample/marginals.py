@@ -22,7 +22,7 @@ from unfog.maths.affine import Affine
 from unfog.maths.discrete import Masking
 from unfog.maths.product import Product
 from unfog.maths.randomness import Rng
-from unfog.sample.correlations import goal_at, mixing
+from unfog.sample.correlations import goal_at, mixing, uncorrelated
 from unfog.sample.loop import sample
 
 ROWS = 50
@@ -197,7 +197,8 @@ def measured(
         tell: hears of every step.
     """
     found = Measuring(frequencies=frequencies, known=known or {})
-    x_t = _evened(path, x_t, grid[0])  # then what is missed is the net's, and less is chance
+    # then what is missed is the net's, and less is chance
+    x_t = _evened(path, {**x_t, **{n: uncorrelated(x_t[n]) for n in found.known}}, grid[0])
     told = found.tilted(predict)
     steps = sample(told, path, solver, x_t, grid, eta=eta, rng=rng, corrector=found)
     for number, step in enumerate(steps, 1):

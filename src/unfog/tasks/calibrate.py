@@ -27,6 +27,7 @@ from unfog.tasks.config import Config
 from unfog.tasks.drawing import Drawing, precision_of
 from unfog.tasks.predictor import guided
 from unfog.tasks.show import bar
+from unfog.tasks.usual import DEARER
 
 if TYPE_CHECKING:
     from unfog.tasks.plan import Wishes
@@ -39,6 +40,8 @@ STEPS = " steps|"
 """Between a number of steps and the name of a correction in as many."""
 SHARE = 0.08
 """Of the time for training, at most, that measuring may take."""
+MAPS = 0.15
+"""The same of a flow map, whose correlations take more rows to be told from chance."""
 FEWEST = 2000
 """Rows below which quantiles are less certain than what a net misses."""
 HELD = 4_000_000
@@ -64,7 +67,8 @@ def rows_of(config: Config, calls: float) -> int:
     """
     if config.train.calibrate == 0 or not config.fields or config.reveal["name"] not in LEVEL:
         return 0
-    afforded = int(SHARE * calls / sum(step_counts(config)))
+    share = SHARE if config.flowmap is None else MAPS
+    afforded = int(share * calls / sum(step_counts(config)))
     rows = min(config.train.calibrate, afforded, HELD // entries(config))
     return rows if rows >= FEWEST else 0
 
@@ -73,7 +77,7 @@ def calibrating(config: Config, wishes: Wishes, drawn: Drawing, gone: float) -> 
     """Rows that marginals are calibrated on at the end, and the seconds that this takes."""
     if wishes.steps is not None or drawn.seconds is None:
         passes = 3 * (wishes.steps or 0) * config.train.batch  # an update is three answers' work
-        return rows_of(config, passes), 0.0
+        return rows_of(config, passes * (1.0 if config.flowmap is None else DEARER)), 0.0
     rows = rows_of(config, max(0.0, wishes.left - gone) / drawn.seconds)
     return rows, rows * sum(step_counts(config)) * drawn.seconds
 
