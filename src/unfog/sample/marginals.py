@@ -5,6 +5,7 @@ is answered of a masked category, averaged over the rows where it is masked, is 
 each level. A net that is still learning misses both a little. How it misses them is measured once,
 step by step, and taken back in every draw: numbers by a monotone map of each score, answers by a
 factor for each level. Later steps see the corrected state, so what belongs together stays so.
+Where it is asked for, the correlations of the numbers are taken back too, by a linear map.
 """
 
 from __future__ import annotations
