@@ -7,8 +7,10 @@ steps, and a markdown table at the end.
 
 The distance is Frechet's: of the features of a judge (`--judge FILE.py` with load_judge, prepare,
 features and frechet, and `--real FILE.npz:KEY`), or of the states themselves, with sliced
-Wasserstein's distance beside it. States are compared with the items of `--held FILE`, which no run
-has seen, or with what the run itself held out; the row "real" is as many training items.
+Wasserstein's distance beside it, and of tables how well boosted trees tell the drawn rows from the
+held-out ones. States are compared with the items of `--held FILE`, which no run has seen, or with
+what the run itself held out; the row "real" is as many training items. The row "calibrated" is the
+flow with its marginals measured for 50 steps, which a run of so little compute leaves out.
 """
 
 from __future__ import annotations
@@ -27,10 +29,13 @@ from torch import Tensor
 import unfog
 from unfog.judge.frechet import frechet
 from unfog.judge.sliced import sliced
+from unfog.judge.table.features import encode, roles_of
+from unfog.judge.table.twosample import MOST, tree_auc
 from unfog.kinds import kinds
 from unfog.maths.flowmaps import flowmaps
 from unfog.maths.states import lead
 from unfog.tasks.assemble import build_model
+from unfog.tasks.calibrate import calibrate
 from unfog.tasks.config import setting
 from unfog.tasks.fit import again
 from unfog.tasks.learn import batches_of
@@ -61,7 +66,9 @@ class Judge:
         else:
             held = read(kinds[model.config.kind], asked.held, [], reading)
         some = np.random.default_rng(0).permutation(splits.train)[: self.count]
-        self.training = codec.encode(model.items.take(some).data)
+        self.sample = model.items.take(some).data
+        self.training = codec.encode(self.sample)
+        self.table = held.data if model.config.kind == "table" else None
         self.held = flat(codec.encode(held.data))
         self.spread = self.held.std(0).clamp_min(1e-6)
         self.axes = None
@@ -84,7 +91,15 @@ class Judge:
         if self.file is not None:
             found = self.file.features(self.net, self.file.prepare(samples.raw))
             return {"frechet": round(self.file.frechet(found, self.real), 3)}
-        return self.between(samples.state)
+        return {**self.between(samples.state), **self.trees(samples.raw)}
+
+    def trees(self, rows: Any) -> dict[str, float]:
+        """Area under the curve of boosted trees that tell a table's rows from the held-out ones."""
+        if self.table is None:
+            return {}
+        x, y = encode([rows, self.table], roles_of(self.sample))
+        some = min(len(x), len(y), MOST)
+        return {"auc": round(tree_auc(x[:some], y[:some], seed=0).value, 4)}
 
     def between(self, state: Any) -> dict[str, float]:
         """Distances of states to the held-out ones."""
@@ -219,10 +234,13 @@ def one_seed(bench: Bench, more: dict[str, Any]) -> None:
     if judge.file is None:
         bench.costs["real"] = 0
         row = {"model": "real", "seed": bench.seed, "updates": 0, "steps": 50}
-        bench.rows.append({**row, **judge.between(judge.training)})
+        bench.rows.append({**row, **judge.between(judge.training), **judge.trees(judge.sample)})
         print(json.dumps(bench.rows[-1]), flush=True)
     ordinary = [{"steps": k} for k in (50, 4, 1)] + [{"steps": 50, "solver": "euler"}]
     bench.told("flow", flow, judge, ordinary)
+    if judge.table is not None:
+        bench.costs["calibrated"] = bench.costs["flow"]
+        bench.told("calibrated", calibrated(flow, bench.prepared.states[0]), judge, ordinary[:1])
     few = [{"steps": k} for k in (*STEPS, 50)]
     if asked.distil:
         first = share * asked.budget
@@ -245,6 +263,14 @@ def one_seed(bench: Bench, more: dict[str, Any]) -> None:
             flowmap={**Usual().objective(name), **options},
         )
         bench.told(f"{name}, from scratch", model, judge, few)
+
+
+def calibrated(flow: Any, states: Any, rows: int = 10_000, steps: int = 50) -> Any:
+    """The same flow with its marginals measured for so many steps."""
+    train = flow.config.train.model_copy(update={"calibrate": rows})
+    flow.config = flow.config.model_copy(update={"sampling_steps": steps, "train": train})
+    flow.marginals = calibrate(flow, states, show=False)
+    return flow
 
 
 def whole(name: str, usual: Usual, more: dict[str, Any]) -> dict[str, Any]:
@@ -279,21 +305,23 @@ def main() -> None:
     torch.set_num_threads(1)
     for bench.seed in range(asked.seeds):
         one_seed(bench, more)
-    print(table(bench.rows))
+    for measure in ("frechet", "sliced", "auc"):
+        if measure in bench.rows[0]:
+            print(f"\n{measure}\n{table(bench.rows, measure)}")
 
 
-def table(rows: list[dict[str, Any]]) -> str:
+def table(rows: list[dict[str, Any]], measure: str) -> str:
     """Distances, and over that of the seed's flow in 50 steps: means, and the smallest and largest
     where there are several seeds.
     """
     plain = [r for r in rows if r["model"] == "flow" and "solver" not in r]
-    base = {r["seed"]: r["frechet"] for r in plain if r["steps"] == 50}
+    base = {r["seed"]: r[measure] for r in plain if r["steps"] == 50}
     lines = ["| model | updates | 1 | 2 | 4 | 50 |", "|---|---|---|---|---|---|"]
     for name in dict.fromkeys(r["model"] for r in rows):
         mine = [r for r in rows if r["model"] == name and "solver" not in r]
         cells = {}
         for steps in (1, 2, 4, 50):
-            found = {r["seed"]: r["frechet"] for r in mine if r["steps"] == steps}
+            found = {r["seed"]: r[measure] for r in mine if r["steps"] == steps}
             over = [value / base[seed] for seed, value in found.items()]
             if found:
                 mean = f"{np.mean([*found.values()]):.3g} ({np.mean(over):.2f}"

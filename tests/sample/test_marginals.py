@@ -136,6 +136,8 @@ def test_they_come_back_from_a_file(cured):
         ("factors|0.5|cat", torch.zeros(1, 3)),
         ("factors|0.5|cat", torch.full((1, 2), torch.nan)),
         ("scores|0.5|num", torch.zeros(4)),
+        ("mixes|0.5|num", torch.zeros(2, 3)),
+        ("mixes|0.5|cat", torch.eye(2)),
         ("weights", torch.zeros(4)),
     ],
 )

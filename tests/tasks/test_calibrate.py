@@ -13,8 +13,9 @@ from scipy.stats import kstest
 import unfog
 from unfog.errors import ArgumentError, RunError
 from unfog.model import files
+from unfog.sample.correlations import correlations
 from unfog.tasks import runfolder
-from unfog.tasks.calibrate import FEWEST, FILE, frequencies, rows_of
+from unfog.tasks.calibrate import FEWEST, FILE, frequencies, rows_of, step_counts
 from unfog.tasks.fit import again
 
 STEPS = 350
@@ -88,6 +89,42 @@ def same(run, **choices):
         run.marginals = kept
     found = run.sample(30, seed=4, show=False, **choices).state
     return all(torch.equal(plain[name], found[name]) for name in plain)
+
+
+@pytest.fixture(scope="module")
+def quick(rows, tmp_path_factory):
+    """A flow map of a short run, which has seen much too little."""
+    folder = tmp_path_factory.mktemp("maps")
+    rows.to_csv(folder / "rows.csv", index=False)
+    learnt(folder / "rows.csv", folder / "run", 60)
+    return unfog.distill(folder / "run", out=folder / "quick", steps=120, quiet=True, show=False)
+
+
+def test_a_flow_map_is_right_in_one_two_and_four_jumps(quick):
+    """Every number's law, its correlations, and each level's frequency."""
+    states, _ = again(quick.folder, frame()).states
+    goal = correlations(states["num"])[0, 1]
+    loaded = unfog.load(quick.folder)
+    assert sorted(loaded.marginals) == step_counts(quick.config) == [1, 2, 4]
+    assert loaded.config.train.calibrate >= FEWEST
+    for steps in (1, 2, 4):
+        state = loaded.sample(6000, seed=3, steps=steps, show=False).state
+        assert max(kstest(column.numpy(), "norm").statistic for column in state["num"].t()) < 0.025
+        assert float(correlations(state["num"])[0, 1] - goal) == pytest.approx(0, abs=0.03)
+        for column, rate in zip(state["cat"].t(), rates(quick)):
+            found = torch.bincount(column, minlength=len(rate)) / len(column)
+            assert float((found - rate).abs().max()) < 0.03
+        assert not same(quick, steps=steps)
+    for asked in ({"steps": 3}, {"steps": 8}, {"steps": 2, "solver": "heun"}):
+        assert same(quick, **asked), asked
+    assert not same(quick)
+
+
+def test_an_ordinary_run_is_measured_as_it_draws_and_no_more(run):
+    assert list(run.marginals) == step_counts(run.config) == [run.config.sampling_steps]
+    assert not any(one.mixes for one in run.marginals.values())
+    names = files.read_tensors(run.folder / FILE)
+    assert not any("steps" in name or "mixes" in name for name in names)
 
 
 def test_only_plain_draws_are_corrected(run):

@@ -188,6 +188,36 @@ def test_a_mixed_table_jumps_in_its_numbers_and_reveals_its_categories(tmp_path)
     assert all(v.isfinite().all() for v in each(lambda v: v, x_hat).values())
 
 
+def agreeing(model):
+    """Of rows drawn in one jump, the share whose letter says on which side its number lies."""
+    frame = model.sample(600, steps=1, show=False).data
+    return float(((frame["a"] > 0) == (frame["c"] == "x")).mean())
+
+
+def test_categories_go_with_where_the_jump_lands(tmp_path):
+    """At pure noise nothing is known of them; where the numbers land, everything is."""
+    rng = np.random.default_rng(3)
+    side = np.arange(1500) % 2
+    a = 2 * (2 * side - 1) + 0.3 * rng.normal(size=1500)
+    lines = [f"{x:.4f},{'yx'[one]}" for x, one in zip(a, side)]
+    (tmp_path / "x.csv").write_text("a,c\n" + "\n".join(lines) + "\n")
+    model = unfog.fit(
+        tmp_path / "x.csv", out=tmp_path / "run", steps=250, batch=128, lr=3e-3,
+        settings={**TINY, "net.width": 64, "net.depth": 2}, quiet=True,
+    )  # fmt: skip
+    landing = quick(model, tmp_path / "landing", steps=250)
+    usual = {"name": "progressive", "middle": True, "ends": 0.5, "arrival": True}
+    assert landing.config.flowmap == usual
+    assert landing.config.train.calibrate > 0
+    starting = quick(
+        model, tmp_path / "starting", steps=250,
+        settings={"flowmap.arrival": False, "train.calibrate": 0},
+    )  # fmt: skip
+    assert starting.marginals is None
+    assert agreeing(landing) > 0.9
+    assert agreeing(starting) < 0.65
+
+
 def test_what_has_no_flow_is_refused_before_any_work(teacher, tmp_path):
     (tmp_path / "x.csv").write_text(
         "a,b\n" + "".join(f"{'xyz'[i % 3]},{'uv'[i % 2]}\n" for i in range(90))

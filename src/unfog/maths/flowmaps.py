@@ -63,6 +63,8 @@ class FlowMap:
         onward: where there is a teacher, let rows with s = t go on learning the data, so that the
             map is not bound to how far the teacher came, in place of copying it.
         step: 0 differentiates exactly (forward mode); else by differences of so long a step of t.
+        arrival: where there is a teacher, say of categories what it says where the jump lands, so
+            that those revealed in a jump go with its numbers; else what it says where it starts.
     """
 
     matched: float = 0.5
@@ -72,6 +74,7 @@ class FlowMap:
     floor: float = 1e-3
     step: float = 0.0
     onward: bool = False
+    arrival: bool = False
 
     @property
     def wants_here(self) -> bool:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from unfog.maths.affine import Noised
 from unfog.maths.flowmaps import FlowMap
-from unfog.maths.jumps import Ask, flowing, scaled, worth
+from unfog.maths.jumps import Ask, flowing, jump, scaled, worth
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, entries_mean, lead
 from unfog.maths.times import Times
@@ -44,10 +44,12 @@ def connect(
     y = model.answer(noised.x_t, t, cond, s, keep)
     x_hat = model.target.decode(model.path, y, noised.x_t, t)
     copied = teacher is not None and not flowmap.onward
+    categories = copied and isinstance(x, dict)
+    arriving = categories and flowmap.arrival
     here = x
     if teacher is not None:
-        wanted = torch.full_like(pairs.apart, copied and isinstance(x, dict))  # its categories too
-        wanted = wanted | (~pairs.apart & copied) | (pairs.apart & flowmap.wants_here)
+        far = flowmap.wants_here or (categories and not arriving)
+        wanted = (~pairs.apart & copied) | (pairs.apart & far)
         here = _taught(teacher, cond, keep, noised.x_t, t, model.path, x, wanted)
     missed = flowing(model.path, lambda _, hat, wanted: hat - wanted, x_hat, here)
     rows = pairs.apart.nonzero().squeeze(1)
@@ -56,11 +58,15 @@ def connect(
         def of(value: Any) -> Any:
             return None if value is None else each(lambda v: v[rows], value)
 
-        far = flowmap.missed(
+        off = flowmap.missed(
             _asked(model, of(cond), of(keep), teacher, x_t=of(noised.x_t), x_hat=of(x_hat),
                    here=of(here), t=t[rows], s=s[rows], u=pairs.u[rows])
         )  # fmt: skip
-        missed = each(lambda v, w: v.index_copy(0, rows, w.to(v.dtype)), missed, far)
+        missed = each(lambda v, w: v.index_copy(0, rows, w.to(v.dtype)), missed, off)
+        if arriving and teacher is not None:
+            landed = jump(model.path, of(noised.x_t), each(Tensor.detach, of(x_hat)), t[rows],
+                          s[rows], of(keep))  # fmt: skip
+            here = _arrived(teacher(of(cond), of(keep)), model.path, here, rows, landed, s[rows])
     error = _errors(model, missed, y, x, here if copied else None, noised)
     loss = flowmap.weighed(entries_mean(error, None, keep))
     return weight(model.path, t) * loss, t
@@ -76,8 +82,8 @@ def _taught(
     x: Any,
     wanted: Tensor,
 ) -> Any:
-    """The teacher's x_hat at rows where it is wanted, the data's flowing fields at others; what is
-    not asked of it costs nothing.
+    """The teacher's x_hat at rows where it is wanted; at others the data's flowing fields, and 0 in
+    the fields that don't flow. What is not asked of it costs nothing.
     """
     rows = wanted.nonzero().squeeze(1)
     if len(rows) == 0:
@@ -89,7 +95,24 @@ def _taught(
             None if v is None else each(lambda u: u[rows], v) for v in (cond, keep, x_t)
         )
         found = teacher(cond, keep)(x_t, t[rows])
-        return flowing(path, lambda _, v, w: v.index_copy(0, rows, w.to(v.dtype)), x, found)
+        part = flowing(path, lambda _, v, w: v.index_copy(0, rows, w.to(v.dtype)), x, found)
+        if not isinstance(part, dict):
+            return part
+        empty = {n: v.new_zeros(len(wanted), *v.shape[1:]) for n, v in found.items()}
+        return {n: part.get(n, empty[n].index_copy(0, rows, v)) for n, v in found.items()}
+
+
+@torch.no_grad()
+def _arrived(
+    predict: Predictor, path: Any, here: Any, rows: Tensor, landed: Any, s: Tensor
+) -> dict[str, Tensor]:
+    """`here` with what a teacher says, at s, of the categories at these rows."""
+    found = predict(landed, s)
+    part = flowing(path, lambda _, value: value, here)
+    return {
+        name: value if name in part else value.index_copy(0, rows, found[name].to(value.dtype))
+        for name, value in here.items()
+    }
 
 
 def _asked(model: Model, cond: Cond, keep: Any, teacher: Teacher | None, **parts: Any) -> Ask:

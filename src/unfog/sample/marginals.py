@@ -5,6 +5,7 @@ is answered of a masked category, averaged over the rows where it is masked, is 
 each level. A net that is still learning misses both a little. How it misses them is measured once,
 step by step, and taken back in every draw: numbers by a monotone map of each score, answers by a
 factor for each level. Later steps see the corrected state, so what belongs together stays so.
+Where it is asked for, the correlations of the numbers are taken back too, by a linear map.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -22,6 +23,7 @@ from unfog.maths.affine import Affine
 from unfog.maths.discrete import Masking
 from unfog.maths.product import Product
 from unfog.maths.randomness import Rng
+from unfog.sample.correlations import goal_at, mixing, uncorrelated
 from unfog.sample.loop import sample
 
 ROWS = 50
@@ -44,10 +46,13 @@ class Marginals:
             drawn, which become the quantiles of N(0, 1)}.
         factors: time -> {field of categories: (m, width) logarithms by which answers are
             multiplied}.
+        mixes: time -> {field of numbers: (n, n) matrix that numbers are multiplied by, before
+            `scores`}.
     """
 
     scores: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     factors: dict[float, dict[str, Tensor]] = field(default_factory=dict)
+    mixes: dict[float, dict[str, Tensor]] = field(default_factory=dict)
     calls = 0
 
     def __call__(
@@ -66,8 +71,14 @@ class Marginals:
     def moved(self, path: Product, x_t: Any, t: Tensor) -> Any:
         """The same, for the state after the last step too."""
         maps = self.scores.get(_at(t), {})
+        x_t = self.mixed(x_t, t)
         there = {n: _mapped(x_t[n], knots, spread(path, n, t)) for n, knots in maps.items()}
         return {**x_t, **there}
+
+    def mixed(self, x_t: Any, t: Tensor) -> Any:
+        """The state at t with its numbers correlated as they must be."""
+        found = self.mixes.get(_at(t), {})
+        return {**x_t, **{n: x_t[n] @ by.to(x_t[n]).T for n, by in found.items()}}
 
     def tilted(self, predict: Callable[..., Any]) -> Callable[..., Any]:
         """The predictor whose answers are right on average."""
@@ -87,7 +98,11 @@ class Marginals:
         """Name -> tensor, for a file: "scores|0.25|num"."""
         return {
             f"{kind}|{t!r}|{name}": value
-            for kind, held in (("scores", self.scores), ("factors", self.factors))
+            for kind, held in (
+                ("scores", self.scores),
+                ("factors", self.factors),
+                ("mixes", self.mixes),
+            )
             for t, fields in held.items()
             for name, value in fields.items()
         }
@@ -99,7 +114,7 @@ class Marginals:
         for key, value in tensors.items():
             kind, time, name = (*key.split("|"), "", "")[:3]
             try:
-                place = {"scores": made.scores, "factors": made.factors}[kind]
+                place = {"scores": made.scores, "factors": made.factors, "mixes": made.mixes}[kind]
                 at = float(time)
                 member = path.fields[name]
             except (KeyError, ValueError) as error:
@@ -109,6 +124,8 @@ class Marginals:
                 if isinstance(member, Masking)
                 else value.ndim == 2 and value.shape[1] > 1
             )
+            if kind == "mixes":
+                shaped = value.ndim == 2 and value.shape[0] == value.shape[1]
             if (kind == "factors") != isinstance(member, Masking) or not shaped:
                 raise RunError(f"calibrated marginals have {key!r} of shape {tuple(value.shape)}")
             if not torch.isfinite(value).all():
@@ -123,15 +140,22 @@ class Measuring(Marginals):
 
     Args:
         frequencies: field of categories -> for each column the (size,) shares of its levels.
+        known: field of numbers -> (n, n) correlations of its columns, where they are to be kept.
     """
 
     frequencies: Mapping[str, Sequence[Tensor]] = field(default_factory=dict)
+    known: Mapping[str, Tensor] = field(default_factory=dict)
 
     def moved(self, path: Product, x_t: Any, t: Tensor) -> Any:
         """Measured at t where that is not done yet; at pure noise there is nothing to measure."""
         if _at(t) not in self.scores and bool(path.alpha(t) > 0):
+            self.mixes[_at(t)] = {
+                name: mixing(x_t[name], goal_at(cast(Affine, path.fields[name]), known, t))
+                for name, known in self.known.items()
+            }
+            mixed = self.mixed(x_t, t)
             self.scores[_at(t)] = {
-                name: _quantiles(x_t[name] / spread(path, name, t))
+                name: _quantiles(mixed[name] / spread(path, name, t))
                 for name, member in path.fields.items()
                 if isinstance(member, Affine)
             }
@@ -160,6 +184,7 @@ def measured(
     grid: Tensor,
     *,
     frequencies: Mapping[str, Sequence[Tensor]],
+    known: Mapping[str, Tensor] | None = None,
     eta: float = 0.0,
     rng: Rng,
     tell: Callable[[int], None] = lambda step: None,
@@ -168,19 +193,20 @@ def measured(
     corrected already in the steps before.
 
     Args:
-        x_t: states from the prior, 2000 or more.     frequencies: see `Measuring`.
+        x_t: states from the prior, 2000 or more.     frequencies, known: see `Measuring`.
         predict, path, solver, grid, eta, rng: as for `sample.loop.sample`.
         tell: hears of every step.
     """
-    found = Measuring(frequencies=frequencies)
-    x_t = _evened(path, x_t, grid[0])  # then what is missed is the net's, and less is chance
+    found = Measuring(frequencies=frequencies, known=known or {})
+    # then what is missed is the net's, and less is chance
+    x_t = _evened(path, {**x_t, **{n: uncorrelated(x_t[n]) for n in found.known}}, grid[0])
     told = found.tilted(predict)
     steps = sample(told, path, solver, x_t, grid, eta=eta, rng=rng, corrector=found)
     for number, step in enumerate(steps, 1):
         x_t = step.x
         tell(number)
     found.moved(path, x_t, grid[-1])
-    return Marginals(found.scores, found.factors)
+    return Marginals(found.scores, found.factors, found.mixes)
 
 
 def spread(path: Product, name: str, t: Tensor) -> Tensor:

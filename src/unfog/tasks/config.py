@@ -42,7 +42,7 @@ class TrainConfig(Part):
         weaker: share of the steps after which the averaged weights are stored as the weaker model
             that autoguidance turns away from; 0 = never.
         calibrate: rows, at most, that are drawn at the end to calibrate the marginals of a table's
-            draws; 0 = never.
+            draws, and of a flow map its numbers' correlations; 0 = never.
         snapshots: how often the running average and a longer one are stored, so that the average
             over any length can be made afterwards; 0 = never.
     """

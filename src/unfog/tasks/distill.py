@@ -159,7 +159,7 @@ def _content(
     usual, own = usual_of(old.kind), old.autoguidance if scale is None else 1.0
     away = own if autoguidance is None else checked_away(teacher.folder, autoguidance)
     train = old.train.model_dump(exclude=set(ONCE))
-    train["lr"] *= usual.gentler
+    train |= {"lr": train["lr"] * usual.gentler, "calibrate": usual.calibrate}
     content: dict[str, Any] = {
         **old.to_json(),
         "recipe": "flowmap",

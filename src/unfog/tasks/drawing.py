@@ -43,9 +43,10 @@ def drawn_in(config: Config, device: torch.device, wishes: Wishes) -> Drawing:
     Nothing is measured where the number of steps is fixed, so that such a run repeats bit for bit.
     """
     usual = config.sampling_precision
-    if wishes.steps is not None or not config.fields or config.flowmap is not None:
+    if wishes.steps is not None or not config.fields:
         return Drawing(usual)
-    open_ = usual == "float32" and wishes.precision != "float32" and quick(device)
+    plain = wishes.precision == "float32" or config.flowmap is not None
+    open_ = usual == "float32" and not plain and quick(device)
     found = call_seconds(config, device, ("float32", "bfloat16") if open_ else (usual,))
     if open_ and found["bfloat16"] < GAIN * found["float32"]:
         usual = "bfloat16"

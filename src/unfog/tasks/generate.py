@@ -18,7 +18,7 @@ from unfog.maths.grids import descents
 from unfog.maths.states import State, each
 from unfog.tasks.assemble import build_sampling, entries
 from unfog.tasks.batch import Batch, Bend
-from unfog.tasks.calibrate import ROWS, applies
+from unfog.tasks.calibrate import ROWS, fitting
 from unfog.tasks.drawing import precision_of
 from unfog.tasks.held import Begin, Held
 from unfog.tasks.obey import Kept, finished, obey, rules_of
@@ -229,7 +229,7 @@ def generate(
     others = {"scale": scale, "guide": guide, "begin": begin, "held": held}
     away = away_of(model, {**others, "autoguidance": autoguidance})
     told = given if given and any(v is not None for v in given.values()) else None
-    plain = applies(model, how, told, autoguidance, guide, begin, held)
+    marginals = fitting(model, how, told, autoguidance, guide, begin, held)
     scale = model.config.scale if scale is None else scale
     cond = model.borders.given.encode(given, count)
     path = model.net.path
@@ -254,7 +254,7 @@ def generate(
                 model, None if told is None else piece, numbers, how, cut, scale, seed, guide,
                 None if begin is None else begin.part(done, stop),
                 None if held is None else held.part(slice(done, stop), model.device),
-                range(done, stop), away, model.marginals if plain else None,
+                range(done, stop), away, marginals,
             )  # fmt: skip
             try:
                 ahead = partial(_ahead, line, (done - begun) * lengths, stop - done)

@@ -52,7 +52,8 @@ class Trained:
         self.device = torch.device(device)
         self.keeper: Any = None  # holds a temporary folder as long as the model lives
         self.tunings: list[Tuning] = []  # what `tune` stored in the folder for these weights
-        self.marginals: Marginals | None = None  # what was calibrated for these weights
+        # what was calibrated for these weights, by the number of steps
+        self.marginals: dict[int, Marginals] | None = None
         self.quick: list[Tuning] = []
         self.costs: dict[int, tuple[float, float]] = {}
 

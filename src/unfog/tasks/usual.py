@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from unfog.kinds.table.defaults import CALIBRATE
 from unfog.maths.flowmaps import flowmaps
 from unfog.tasks.config import TrainConfig
 from unfog.tasks.recipes import recipes
@@ -22,11 +23,13 @@ class Usual:
     Attributes:
         share: compute of a student over its teacher's.     gentler: peak step size over the
             teacher's.     options: of the recipe's objective, over the recipe's own.
+        calibrate: rows, at most, on which marginals are calibrated at the end.
     """
 
     share: float = 0.5
     gentler: float = 1.0
     options: dict[str, Any] = field(default_factory=dict)
+    calibrate: int = 0
 
     def objective(self, name: str | None) -> dict[str, Any]:
         """An objective as a configuration; with the usual options where it is the recipe's, or
@@ -46,7 +49,7 @@ class Usual:
 
 OWN = {
     "image": Usual(share=0.25, gentler=0.5, options={"starts": 0.4, "ends": 0.0}),
-    "table": Usual(share=1.0, options={"ends": 0.5}),
+    "table": Usual(share=1.0, options={"ends": 0.5, "arrival": True}, calibrate=CALIBRATE),
 }
 """Images go on getting better with the teacher's training, where a table's flow is learnt soon and
 its jumps, whose ends are sharp, are not.
