@@ -18,11 +18,11 @@ HEAD = """# Benchmarks: what is won, what is lost
 This page and its pictures are written by `make bench SUITE=tables` (suites: {suites}; `make bench`
 alone runs each of them once at its smallest) from the records in `benchmarks/results`. Every peer
 is in an environment of its own, every run of a contestant is a process of its own, contestants
-take turns (A B A B), and what is counted is the CPU time of the process as the kernel counts it, wall-clock beside it in the
-records. Figures are medians with the least and the largest; with one run there is no spread, and
-the page says how many there were. The judges are the same for everybody, and what real data scores
-is printed as the floor. CPU: {cpu}; {threads}. The machine was shared while these were taken, so
-that absolute times mean little and ratios of one run much.
+take turns (A B A B), and what is counted is the CPU time of the process as the kernel counts it,
+wall-clock beside it in the records. Figures are medians with the least and the largest; with one
+run there is no spread, and the page says how many there were. The judges are the same for
+everybody, and what real data scores is printed as the floor. CPU: {cpu}; {threads}. The machine
+was shared while these were taken, so that absolute times mean little and ratios of one run much.
 
 """
 
