@@ -3,7 +3,8 @@
     python benchmarks/schedule.py RUN … --out schedule.json
 
 For every run: the run's own solver, 4 to 20 calls, on each grid of the registry that falls and on
-times that `fit_schedule` fitted on other noise. Errors are those of `unfog tune`: the distance of
+times that `fit_schedule` fitted on other noise (`--measure`; by landing for each number of calls,
+otherwise one curve for all). Errors are those of `unfog tune`: the distance of
 each sample from where the net's own flow takes its noise, over the samples' spread; for states with
 categories the sliced distance of two clouds. Saved is 1 - n / N, with N calls on the best unfitted
 grid for N, and n on the fitted times for the same error. Both are read off straight lines through
@@ -25,11 +26,11 @@ import unfog
 from unfog.tasks.tune import CLOUD, _features, _sliced, fine, straight
 
 CALLS = (4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20)
-GRIDS = ("linear", "angle", "quantile", "karras", "log_snr")
+GRIDS = ("linear", "angle", "quantile", "karras", "log_snr", "shifted:shift=1.5")
 SEED = 30_000
 
 
-def errors(model: Any, count: int) -> dict[str, dict[int, float]]:
+def errors(model: Any, count: int, measure: str) -> dict[str, dict[int, float]]:
     """grid -> calls -> error."""
     plain = straight(model)
     count = count if plain else max(count, 2 * CLOUD)
@@ -41,14 +42,16 @@ def errors(model: Any, count: int) -> dict[str, dict[int, float]]:
     truth = draw(**fine(model))
     spread = float(truth.std(0).square().mean().sqrt())
     own = model.config.solver
-    found = model.fit_schedule(write=False)
+    each = CALLS if measure == "landing" else (None,)
+    fits = {n: model.fit_schedule(measure, steps=n, write=False) for n in each}
+    found = fits[each[-1]]
     print(model.folder.name, found, flush=True)
-    ways: dict[str, Any] = {name: {"name": name} for name in GRIDS}
-    ways["fitted"] = {"name": "fitted", "knots": found.knots}
     table: dict[str, dict[int, float]] = {"worst": found.worst}  # type: ignore[dict-item]
-    for name, grid in ways.items():
+    for name in (*GRIDS, "fitted"):
         table[name] = {}
         for n in CALLS:
+            knots = fits.get(n, found).knots
+            grid = {"name": "fitted", "knots": knots} if name == "fitted" else name
             x = draw(steps=n, solver=own, grid=grid)
             away = (x - truth).square().mean(1).sqrt().mean() if plain else _sliced(x, truth)
             table[name][n] = float(away) / spread
@@ -77,19 +80,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("runs", type=pathlib.Path, nargs="+")
     parser.add_argument("--count", type=int, default=128)
+    parser.add_argument("--measure", default="landing")
     parser.add_argument("--at", type=int, nargs="+", default=[8, 12, 16])
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("schedule.json"))
     asked = parser.parse_args()
     torch.set_num_threads(1)
     result: dict[str, Any] = {}
     for run in asked.runs:
-        table = errors(unfog.load(run, device="cpu"), asked.count)
+        table = errors(unfog.load(run, device="cpu"), asked.count, asked.measure)
         gains = {n: saved(table, n) for n in asked.at}
         result[run.name] = {"errors": table, "saved": gains}
         told = ", ".join(f"{n} ({grid}): {100 * s:.0f} %" for n, (grid, s) in gains.items())
         print(f"{run.name}: calls saved at {told}", flush=True)
-        own = {n: round(saved(table, n, ("angle",))[1], 2) for n in asked.at}
-        print(f"  against the angle grid, {own}", flush=True)
+        own = {n: round(saved(table, n, GRIDS[-1:])[1], 2) for n in asked.at}
+        print(f"  against the default grid, {own}", flush=True)
         for name in (*GRIDS, "fitted"):
             print(f"  {name:9}", " ".join(f"{v:.4f}" for v in table[name].values()), flush=True)
         asked.out.write_text(json.dumps(result, indent=1), encoding="utf-8")

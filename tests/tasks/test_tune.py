@@ -249,6 +249,9 @@ def test_a_table_with_categories_is_measured_as_clouds(tmp_path):
     assert pick.measure == "sliced"
     assert pick.error > model.quick[0].floor > 0
     assert model.quick[0].solvers == {}
+    assert model.fit_schedule(steps=6, write=False).measure == "prediction"
+    with pytest.raises(ArgumentError, match="categories are drawn by chance"):
+        model.fit_schedule("landing", write=False)
 
 
 def test_guidance_counts_twice_and_is_tuned_for_by_itself(data, tmp_path):
@@ -275,7 +278,7 @@ def test_guidance_counts_twice_and_is_tuned_for_by_itself(data, tmp_path):
 def test_fitted_times_become_the_runs_own_and_leave_the_tuning(run, tmp_path, capsys):
     model = unfog.load(run.save(tmp_path / "copy"))
     before = state(model, steps=6)
-    found = model.fit_schedule(steps=12)
+    found = model.fit_schedule("prediction", steps=12)
     assert found.worst["fitted"] <= 1.5
     assert found.worst["fitted"] < min(v for n, v in found.worst.items() if n != "fitted")
     again = unfog.load(model.folder)
@@ -287,8 +290,24 @@ def test_fitted_times_become_the_runs_own_and_leave_the_tuning(run, tmp_path, ca
     assert len(json.loads(capsys.readouterr().out)["knots"]) == 6
     assert unfog.load(model.folder).config.grid["knots"] == list(found.knots)
     assert cli(["schedule", str(model.folder), "--measure", "loss"]) == 3  # its data was in memory
-    with pytest.raises(ArgumentError, match="prediction, posterior, loss"):
+    with pytest.raises(ArgumentError, match="landing, prediction, posterior, loss"):
         model.fit_schedule("score")
+
+
+def test_times_fitted_by_landing_land_nearer_on_other_noise(run, tmp_path, capsys):
+    model = unfog.load(run.save(tmp_path / "copy"))
+    found = model.fit_schedule(steps=8, budget=20)
+    assert found.measure == "landing"
+    assert len(found.knots) == 9
+    assert found.landed["fitted"] <= min(found.landed.values())
+    assert found.landed["fitted"] < 0.9 * found.landed["the run's own"]
+    solver = run.config.solver
+    fitted = off(model, steps=8, solver=solver, grid={"name": "fitted", "knots": found.knots})
+    assert fitted < 0.9 * off(model, steps=8, solver=solver, grid=run.config.grid)
+    assert model.config.reasons[-1].startswith("8 times fitted by landing: samples end ")
+    command = ["schedule", str(model.folder), "--dry-run", "--steps", "4", "--budget", "1s"]
+    assert cli([*command, "--json"]) == 0
+    assert set(json.loads(capsys.readouterr().out)["landed"]) >= {"fitted", "linear"}
 
 
 def test_times_are_fitted_to_data_too(plain):

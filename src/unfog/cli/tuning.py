@@ -123,14 +123,15 @@ def schedule(
     run: Path,
     /,
     *,
-    measure: str = "prediction",
+    measure: str | None = None,
     steps: int | None = None,
     seed: int = 0,
+    budget: str = "2m",
     dry_run: Flag = False,
     device: str = "auto",
     json: Json = False,
 ) -> dict[str, Any] | None:
-    """Fit the times of a run's sampling, so that every step adds about the same error.
+    """Fit the times of a run's sampling, so that samples end where the flow does.
 
     Before training, --set times=fitted --set grid=fitted of `unfog fit` does so for both.
 
@@ -141,10 +142,13 @@ def schedule(
     run
         A run folder; its config.json gets the grid `fitted`.
     measure
-        prediction (of the net, needs no data), posterior (of the data) or loss (of the net on
-            the data).
+        landing (the distance at the end is made small; the default where all are numbers), or
+            what every step adds is made even: prediction (of the net, needs no data), posterior
+            (of the data) or loss (of the net on the data).
     steps
         Sampling steps to fit for; the run's own where left out. Others cut the same curve.
+    budget
+        Time that landing may take, such as 60s.
     seed
         Seed of the trajectories.
     dry_run
@@ -155,9 +159,12 @@ def schedule(
         One JSON object on standard output.
     """
     from unfog.tasks.load import load
+    from unfog.tasks.pick import duration
 
     model = load(run, device=device)
-    found = model.fit_schedule(measure, steps=steps, seed=seed, write=not dry_run)
+    found = model.fit_schedule(
+        measure, steps=steps, seed=seed, budget=duration(budget), write=not dry_run
+    )
     if json:
         return {"run": str(run), **found.to_json()}
     print(f"{run}: {found}", file=sys.stderr)

@@ -1,14 +1,18 @@
-"""Times fitted to the data: every step of sampling adds about the same error.
+"""Times fitted to the data: every step of sampling adds about the same error, or all together the
+least.
 
-Three things can be measured. "prediction": how what the trained net predicts changes along its own
-trajectories, which needs no data. "posterior": the same for the exact posterior of the data, each
-item a narrow bell, which needs no net: `fit --set times=fitted --set grid=fitted` measures that
-before it trains. "loss": how much of the data is still unknown at each time, by the net's error.
+Four things can be measured. "landing": how far samples end from where the flow takes their noise,
+which is made small itself. The others are made even. "prediction": how what the trained net
+predicts changes along its own trajectories, which needs no data. "posterior": the same for the
+exact posterior of the data, each item a narrow bell, which needs no net: `fit --set times=fitted
+--set grid=fitted` measures that before it trains. "loss": how much of the data is still unknown at
+each time, by the net's error.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +28,7 @@ from unfog.maths.randomness import mix
 from unfog.maths.states import State, each, lead
 from unfog.maths.truth import Mixture
 from unfog.model import files
+from unfog.sample.landing import apart, landing
 from unfog.sample.randomness import SampleRng
 from unfog.sample.schedule import Course, clock_of, evened, followed, step_errors
 from unfog.sample.solvers.angles import time_at
@@ -31,11 +36,14 @@ from unfog.sample.solvers.threestep import ThreeStep
 from unfog.tasks import runfolder, tuning
 from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.config import Config
+from unfog.tasks.generate import away_of
+from unfog.tasks.tune import enough, reference, straight
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
-MEASURES = ("prediction", "posterior", "loss")
+MEASURES = ("landing", "prediction", "posterior", "loss")
+BUDGET = 120.0
 FINE, CENTRES, NUMBERS = 128, 256, 400_000
 PATHS, MANY, VALUES = 48, 192, 50_000
 """Trajectories at least and at most, and numbers in all of them together between."""
@@ -53,14 +61,23 @@ class Schedule:
         worst: largest step's error over the mean one, on other trajectories than those fitted to;
             of the fitted times, and of unfitted ones by name.
         fields: field -> error of each step at these times; one field, "", of plain states.
+        landed: of "landing", the distance at the end over the samples' spread, on other
+            trajectories; of the fitted times, and of unfitted ones and the run's by name.
     """
 
     measure: str
     knots: tuple[float, ...]
     worst: dict[str, float]
     fields: dict[str, tuple[float, ...]]
+    landed: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
+        if self.landed:
+            others = ", ".join(f"{n} {v:.3g}" for n, v in self.landed.items() if n != "fitted")
+            return (
+                f"{len(self.knots) - 1} times fitted by landing: samples end "
+                f"{self.landed['fitted']:.3g} of their spread from where the flow does ({others})"
+            )
         unfitted = ", ".join(f"{n} {v:.2f}" for n, v in self.worst.items() if n != "fitted")
         said = f"{len(self.knots) - 1} times fitted by {self.measure}: the largest step's error is "
         return f"{said}{self.worst['fitted']:.2f} times the mean one ({unfitted})"
@@ -71,36 +88,49 @@ class Schedule:
             "knots": list(self.knots),
             "worst": self.worst,
             "fields": {name: list(values) for name, values in self.fields.items()},
+            "landed": self.landed,
         }
 
 
 @torch.no_grad()
 def fit_schedule(
     model: Trained,
-    measure: str = "prediction",
+    measure: str | None = None,
     *,
     steps: int | None = None,
     seed: int = 0,
+    budget: float = BUDGET,
     write: bool = True,
 ) -> Schedule:
     """Fit the times of a run's sampling and make them its own.
 
     Args:
-        measure: one of `MEASURES`; posterior and loss need the run's own data.
+        measure: one of `MEASURES`; posterior and loss need the run's own data, landing a state that
+            is all numbers. Where None landing, or prediction where there are categories.
         steps: how many the times are fitted for; the run's own number, at most 24, where None.
             With other numbers the same curve is cut more finely or coarsely.
+        budget: seconds that landing may search for, at most.
         write: whether the run folder's configuration gets the times.
-    Raises: ArgumentError for an unknown measure; DataError where the data is gone.
+    Raises: ArgumentError for an unknown measure, or landing with categories; DataError where the
+        data is gone.
     """
+    plain = straight(model)
+    measure = measure or ("landing" if plain else "prediction")
     if measure not in MEASURES:
         raise ArgumentError(f"measure is one of {', '.join(MEASURES)}; got {measure!r}")
+    if measure == "landing" and not plain:
+        raise ArgumentError(
+            "landing follows each sample to its end, and categories are drawn by chance on the "
+            "way; take --measure prediction"
+        )
     steps = min(model.config.sampling_steps, MOST) if steps is None else steps
     if not isinstance(steps, int) or not 2 <= steps <= FINE // 3:
         raise ArgumentError(f"steps lie between 2 and {FINE // 3}; got {steps!r}")
     how = build_sampling(model.config, solver=model.config.solver, grid="angle", steps=steps)
     start, path = how.grid.start, model.net.path
-    states = None if measure == "prediction" else states_of(model)
+    states = None if measure in ("landing", "prediction") else states_of(model)
     number = _number(entries(model.config))
+    landed: dict[str, float] = {}
     courses = [
         _course(model, measure, states, SampleRng(mix(seed, 53 + part), range(number)))
         for part in (0, 1)
@@ -108,8 +138,10 @@ def fit_schedule(
     if measure == "loss":
         assert states is not None
         cut = _by_loss(model, states, steps, start, seed)
-    else:
+    elif measure != "landing":
         cut, _ = evened(courses[0], how.solver, steps, start=start)
+    else:
+        cut, landed = _by_landing(model, courses[0], steps, seed, budget)
     worst = {}
     fields: dict[str, Tensor] = {}
     for name in ("fitted", *UNFITTED):
@@ -118,12 +150,43 @@ def fit_schedule(
         added = torch.stack(list(parts.values())).mean(0)
         worst[name] = round(float(added.max() / added.mean()), 3)
         fields = parts if name == "fitted" else fields
-    found = Schedule(
-        measure, tuple(cut.tolist()), worst, {n: tuple(v.tolist()) for n, v in fields.items()}
-    )
+    told = {n: tuple(v.tolist()) for n, v in fields.items()}
+    found = Schedule(measure, tuple(cut.tolist()), worst, told, landed)
     if write:
         _write(model, found)
     return found
+
+
+def _by_landing(
+    model: Trained, course: Course, steps: int, seed: int, budget: float
+) -> tuple[Tensor, dict[str, float]]:
+    """The times from which samples land nearest, and how far they land from these and others.
+
+    The search begins at the best of all others, and what it finds is taken only where it is better
+    than they are on other trajectories.
+    """
+    begun = time.monotonic()
+    config = model.config
+    own = {name: value for name, value in config.grid.items() if name != "start"}
+    ways = {"the run's own": own, **{name: {"name": name} for name in UNFITTED}}
+    hows = {n: build_sampling(config, grid=g, steps=steps, eta=0.0) for n, g in ways.items()}
+    starts = {name: how.grid(model.net.path, steps) for name, how in hows.items()}
+    starts = {name: cut for name, cut in starts.items() if bool((cut.diff() < 0).all())}
+    solver = hows["the run's own"].solver
+    starts["even steps"] = evened(course, solver, steps, start=float(starts[UNFITTED[0]][0]))[0]
+    rows = enough(model)
+    parts = [range(rows), range(rows, 2 * rows)]
+    away = away_of(model, {})
+    fitting, other = (
+        reference(model, part, None, config.scale, away, mix(seed, 59)) for part in parts
+    )
+    rngs = [SampleRng(mix(seed, 59), part) for part in parts]
+    found = landing(fitting, solver, [*starts.values()], rng=rngs[0], until=begun + budget)
+    starts["fitted"] = found.times
+    landed = {n: apart(other, solver, cut, rng=rngs[1]) for n, cut in starts.items()}
+    best = min(landed, key=landed.__getitem__)
+    landed["fitted"] = landed[best]
+    return starts[best], {name: float(f"{value:.4g}") for name, value in landed.items()}
 
 
 def _number(size: int) -> int:

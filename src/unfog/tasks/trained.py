@@ -93,7 +93,7 @@ class Trained:
 
         return tune(self, calls, **choices)
 
-    def fit_schedule(self, measure: str = "prediction", **choices: Any) -> Any:
+    def fit_schedule(self, measure: str | None = None, **choices: Any) -> Any:
         """Fit the times of sampling to the data; see `unfog.tasks.schedule`."""
         from unfog.tasks.schedule import fit_schedule
 

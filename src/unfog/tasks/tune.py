@@ -103,7 +103,7 @@ def tune(
     with bar("tuning", 1.0, show=show) as line:
         solvers: dict[int, list[tuning.RowPart]] = {}
         if straight(model):
-            fitted, others = (_reference(model, rows, cond, scale, away, seed) for rows in parts)
+            fitted, others = (reference(model, rows, cond, scale, away, seed) for rows in parts)
             line.to(0.05, "reference trajectories")
             left = budget
             for place, count in enumerate(counts):
@@ -156,7 +156,7 @@ def _starts(model: Trained, count: int, fewer: list[tuning.RowPart] | None) -> l
     return found
 
 
-def _reference(
+def reference(
     model: Trained,
     rows: range,
     cond: dict[str, Tensor] | None,
@@ -164,7 +164,11 @@ def _reference(
     away: float,
     seed: int,
 ) -> Reference:
-    """Trajectories of the model on a fine grid."""
+    """Trajectories of the model on a fine grid, of the samples `rows` of this seed.
+
+    Args:
+        cond: of all samples.     scale, away: of guidance by it, and of autoguidance.
+    """
     mine = None if cond is None else {n: v[rows.start : rows.stop] for n, v in cond.items()}
     predict = guided(model.net, mine, scale, weaker=None if away == 1 else model.weaker, away=away)
     how = build_sampling(model.config, **fine(model), eta=0.0, corrector="none")
