@@ -145,6 +145,23 @@ def test_other_weights_are_not_corrected_by_it(run, tmp_path):
     assert unfog.load(other).marginals is None
 
 
+def test_other_times_are_measured_again_or_not_corrected(rows, run, tmp_path):
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    model = learnt(tmp_path / "rows.csv", tmp_path / "run")
+    before = set(model.marginals[model.config.sampling_steps].scores)
+    assert model.fit_schedule("prediction").measure == model.fit_schedule().measure
+    times = {round(t, 6) for t in model.config.grid["knots"][1:]}
+    assert set(model.marginals[model.config.sampling_steps].scores) == times != before
+    loaded = unfog.load(model.folder)
+    assert set(loaded.marginals[loaded.config.sampling_steps].scores) == times
+    assert max(apart(loaded)) < 0.02
+    gone = unfog.load(run.save(tmp_path / "copy"))  # its data was in memory
+    gone.fit_schedule("prediction")
+    assert gone.marginals is None
+    assert "no longer calibrated" in gone.config.reasons[-1]
+    assert unfog.load(gone.folder).marginals is None
+
+
 def test_an_altered_file_is_refused(run, tmp_path):
     other = run.save(tmp_path / "other")
     path = other / FILE

@@ -33,13 +33,14 @@ from unfog.sample.randomness import SampleRng
 from unfog.sample.schedule import Course, clock_of, evened, followed, step_errors
 from unfog.sample.solvers.angles import time_at
 from unfog.sample.solvers.threestep import ThreeStep
-from unfog.tasks import runfolder, tuning
+from unfog.tasks import calibrate, runfolder, tuning
 from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.config import Config
 from unfog.tasks.generate import away_of
 from unfog.tasks.tune import enough, reference, straight
 
 if TYPE_CHECKING:
+    from unfog.sample.marginals import Marginals
     from unfog.tasks.trained import Trained
 
 MEASURES = ("landing", "prediction", "posterior", "loss")
@@ -205,15 +206,32 @@ def states_of(model: Trained) -> State:
 def _write(model: Trained, found: Schedule) -> None:
     """Make the times the run's own, in memory and in its folder."""
     grid = {"name": "fitted", "knots": list(found.knots)}
-    config = model.config
+    config, folder = model.config, model.folder
     config = config.model_copy(update={"grid": grid, "reasons": [*config.reasons, str(found)]})
-    folder = model.folder
+    model.config = config
+    if model.marginals is not None:  # they were measured at the old times
+        model.marginals = _marginals(model)
+    config = model.config
     (folder / files.MANIFEST).unlink()
     files.write_json(folder / "config.json", config.to_json())
+    (folder / calibrate.FILE).unlink(missing_ok=True)
+    if model.marginals is not None:
+        calibrate.write(folder, model.marginals, config.sampling_steps)
     runfolder.sign(folder)
-    model.config = config
     if model.tunings:
         tuning.write(folder, model.tunings)  # it has times of its own
+
+
+def _marginals(model: Trained) -> dict[int, Marginals] | None:
+    """Measured at the run's times as they are now; None, with a reason, where the data is gone."""
+    try:
+        states = states_of(model)
+    except DataError as error:
+        said = f"marginals are no longer calibrated: the times are others, and {error}"
+        reasons = [*model.config.reasons, said]
+        model.config = model.config.model_copy(update={"reasons": reasons})
+        return None
+    return calibrate.calibrate(model, states, show=False)
 
 
 def _course(model: Trained, measure: str, states: State | None, rng: SampleRng) -> Course:
