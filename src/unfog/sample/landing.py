@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -68,12 +68,13 @@ def landing(
     rng: Any,
     until: float = math.inf,
     tries: int = TRIES,
+    tell: Callable[[int], None] = lambda tried: None,
 ) -> Landing:
     """The times, as many as each of `starts` has, from which `apart` is least.
 
     Args:
         starts: times to begin from, the best of which is taken.     until: `time.monotonic()` at
-            which the search ends with the best so far.
+            which the search ends with the best so far.     tell: hears of every candidate.
     Ref: Nelder and Mead 1965 (the search).
     """
     from scipy.optimize import minimize
@@ -97,6 +98,7 @@ def landing(
         cut = times(gaps)
         error = apart(reference, solver, cut, rng=rng) if bool((cut.diff() < 0).all()) else math.inf
         tried += 1
+        tell(tried)
         if error < best.error:
             best = Landing(cut, error, first, tried)
         return math.log(max(error, 1e-12)) if math.isfinite(error) else 1e3

@@ -28,7 +28,7 @@ from unfog.maths.randomness import mix
 from unfog.maths.states import State, each, lead
 from unfog.maths.truth import Mixture
 from unfog.model import files
-from unfog.sample.landing import apart, landing
+from unfog.sample.landing import TRIES, apart, landing
 from unfog.sample.randomness import SampleRng
 from unfog.sample.schedule import Course, clock_of, evened, followed, step_errors
 from unfog.sample.solvers.angles import time_at
@@ -37,6 +37,7 @@ from unfog.tasks import calibrate, runfolder, tuning
 from unfog.tasks.assemble import blank, build_sampling, entries
 from unfog.tasks.config import Config
 from unfog.tasks.generate import away_of
+from unfog.tasks.show import bar
 from unfog.tasks.tune import enough, reference, straight
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def fit_schedule(
     seed: int = 0,
     budget: float = BUDGET,
     write: bool = True,
+    show: bool | None = None,
 ) -> Schedule:
     """Fit the times of a run's sampling and make them its own.
 
@@ -112,6 +114,7 @@ def fit_schedule(
             With other numbers the same curve is cut more finely or coarsely.
         budget: seconds that landing may search for, at most.
         write: whether the run folder's configuration gets the times.
+        show: a progress bar while landing searches; where None, on a terminal.
     Raises: ArgumentError for an unknown measure, or landing with categories; DataError where the
         data is gone.
     """
@@ -142,7 +145,7 @@ def fit_schedule(
     elif measure != "landing":
         cut, _ = evened(courses[0], how.solver, steps, start=start)
     else:
-        cut, landed = _by_landing(model, courses[0], steps, seed, budget)
+        cut, landed = _by_landing(model, courses[0], steps, seed, budget, show)
     worst = {}
     fields: dict[str, Tensor] = {}
     for name in ("fitted", *UNFITTED):
@@ -159,7 +162,7 @@ def fit_schedule(
 
 
 def _by_landing(
-    model: Trained, course: Course, steps: int, seed: int, budget: float
+    model: Trained, course: Course, steps: int, seed: int, budget: float, show: bool | None
 ) -> tuple[Tensor, dict[str, float]]:
     """The times from which samples land nearest, and how far they land from these and others.
 
@@ -182,7 +185,10 @@ def _by_landing(
         reference(model, part, None, config.scale, away, mix(seed, 59)) for part in parts
     )
     rngs = [SampleRng(mix(seed, 59), part) for part in parts]
-    found = landing(fitting, solver, [*starts.values()], rng=rngs[0], until=begun + budget)
+    with bar("fitting times", TRIES, show=show) as line:
+        found = landing(
+            fitting, solver, [*starts.values()], rng=rngs[0], until=begun + budget, tell=line.to
+        )
     starts["fitted"] = found.times
     landed = {n: apart(other, solver, cut, rng=rngs[1]) for n, cut in starts.items()}
     best = min(landed, key=landed.__getitem__)
