@@ -45,7 +45,7 @@ SIZE = "images/s times FLOPs per image, our U-Net over diffusers'"
 DEAR = (
     "one and a half steps for each category, 20 to 50, of a perceptron, and 1 to 8 % for the "
     "marginals that each step corrects; in bfloat16 one 256 wide, as 60 CPU-seconds are planned, "
-    "draws 4200 to 7500 rows beside other work on the machine; 512 wide, as budgets of minutes "
+    "draws 4700 to 7500 rows beside one other process; 512 wide, as budgets of minutes "
     "are planned, about 3000"
 )
 BARS = (
