@@ -94,7 +94,8 @@ def main() -> None:
         print(f"== {name}: {suite(name).ABOUT}", flush=True)
         suite(name).play(asked, home, Book(path))
         report.write(page, [suite(name) for name in SUITES])
-    report.write(page, [suite(name) for name in SUITES])
+    if asked.report:
+        report.write(page, [suite(name) for name in SUITES])
     print(f"written: {page.file}")
 
 

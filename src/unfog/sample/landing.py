@@ -11,7 +11,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from unfog.maths.states import State
 from unfog.sample.loop import sample
 from unfog.sample.schedule import clock_of
 from unfog.sample.solvers.angles import angle_at, time_at
-from unfog.sample.tuning import Reference
+from unfog.sample.tuning import Reference, distances, flat
 
 NUMBERS, TRIES = 7, 150
 """Numbers that gaps follow, and candidates that are tried, at most."""
@@ -54,9 +53,8 @@ def apart(reference: Reference, solver: Any, times: Tensor, *, rng: Any) -> floa
     x = reference.states[0]
     for step in sample(reference.predict, reference.path, solver, x, times, rng=rng):
         x = step.x
-    found, wanted = _flat(x), _flat(reference.end)
-    spread = wanted.std(0).square().mean().sqrt().clamp_min(1e-12)
-    error = float((found - wanted).square().mean(1).sqrt().mean() / spread)
+    spread = flat(reference.end).std(0).square().mean().sqrt().clamp_min(1e-12)
+    error = float(distances(x, reference.end).mean() / spread)
     return error if math.isfinite(error) else math.inf
 
 
@@ -110,14 +108,8 @@ def landing(
     with contextlib.suppress(_Over):
         minimize(missed, begin, method="Nelder-Mead",
                  options={"maxfev": tries, "initial_simplex": corners})  # fmt: skip
-    return Landing(best.times, best.error, best.start, tried)
+    return replace(best, tried=tried)
 
 
 class _Over(Exception):
     """The time for the search is over."""
-
-
-def _flat(state: State) -> Tensor:
-    """(B, n) float64: all numbers of a state."""
-    parts = state.values() if isinstance(state, dict) else [state]
-    return torch.cat([value.flatten(1).double() for value in parts], 1)
