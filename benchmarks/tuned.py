@@ -36,6 +36,8 @@ from unfog.maths.grids import grids
 from unfog.sample.randomness import SampleRng
 from unfog.sample.solvers.angles import time_at
 from unfog.tasks.assemble import blank
+from unfog.tasks.generate import away_of
+from unfog.tasks.predictor import guided
 
 CALLS = (3, 4, 5, 6, 8, 12, 16)
 SEED = 20_000
@@ -58,13 +60,50 @@ def levels(way: str, steps: int) -> Tensor:
     return t / (1 - t)
 
 
+class Entrant:
+    """A peer's place: the run's net, guided as the run is, and its noise."""
+
+    def __init__(self, model: Any, count: int, seed: int):
+        path, away = model.net.path, away_of(model, {})
+        weaker = None if away == 1 else model.weaker
+        self.model, self.count = model, count
+        self.predict = guided(model.net, None, model.config.scale, weaker=weaker, away=away)
+        self.noise = path.prior(blank(model.config, count), rng=SampleRng(seed, range(count)))
+
+    def ended(self, run: peers.Run, way: str, calls: int, most: int, last: float) -> Tensor | None:
+        """Where a peer ends with as many steps, at most `most`, as fit into the calls; None where
+        it fails.
+        """
+        path = self.model.net.path
+
+        def by_level(x: Tensor, level: Tensor) -> Tensor:
+            t = time_at(path, float(torch.atan(level)))
+            at = torch.tensor(t, dtype=torch.float64)
+            found: Tensor = self.predict(x * path.alpha(at).to(x), at)
+            return found
+
+        for steps in range(most, 0, -1):
+            cut = levels(way, steps)
+            cut[-1] = last
+            clock = (cut / peers.PATH.sigma_max).pow(1 / peers.PATH.rho)
+            denoise, _ = peers.counted(by_level, calls)
+            try:
+                got = run(denoise, self.noise * cut[0].float(), clock)
+            except peers.Spent:
+                continue
+            except (RuntimeError, IndexError, ZeroDivisionError, ValueError):
+                return None
+            state: Tensor = self.model.borders.space.back(got)
+            return state if bool(state.isfinite().all()) else None
+        return None
+
+
 class Bench:
     """The net, its noise, its reference and the features that clouds are compared in."""
 
     def __init__(self, model: Any, data: pathlib.Path, count: int):
         self.model, self.count = model, count
-        path, rng = model.net.path, SampleRng(SEED, range(count))
-        self.noise = path.prior(blank(model.config, count), rng=rng)
+        self.entrant = Entrant(model, count, SEED)
         with np.load(data) as found:
             images, labels = found["images"][:20_000], found["labels"][:20_000].astype(np.int64)
         self.judge = train_judge(self.shaped(images), labels, budget=20.0)
@@ -92,29 +131,9 @@ class Bench:
     def peer(
         self, run: peers.Run, way: str, calls: int, most: int, last: float
     ) -> dict[str, float] | None:
-        """A peer with as many steps, at most `most`, as fit into the calls; None where it fails."""
-        path, predict = self.model.net.path, self.model.net.bind(None)
-
-        def by_level(x: Tensor, level: Tensor) -> Tensor:
-            t = time_at(path, float(torch.atan(level)))
-            at = torch.tensor(t, dtype=torch.float64)
-            found: Tensor = predict(x * path.alpha(at).to(x), at)
-            return found
-
-        for steps in range(most, 0, -1):
-            cut = levels(way, steps)
-            cut[-1] = last
-            clock = (cut / peers.PATH.sigma_max).pow(1 / peers.PATH.rho)
-            denoise, _ = peers.counted(by_level, calls)
-            try:
-                got = run(denoise, self.noise * cut[0].float(), clock)
-            except peers.Spent:
-                continue
-            except (RuntimeError, IndexError, ZeroDivisionError, ValueError):
-                return None
-            state = self.model.borders.space.back(got)
-            return self.measured(state) if bool(state.isfinite().all()) else None
-        return None
+        """A peer's figures; None where it fails."""
+        state = self.entrant.ended(run, way, calls, most, last)
+        return None if state is None else self.measured(state)
 
 
 def compared(bench: Bench, calls: tuple[int, ...], only: str = "") -> dict[str, Any]:

@@ -1,13 +1,17 @@
-"""Verbs for samples in few calls: tune, schedule; and what --anytime does."""
+"""Verbs for samples in few calls: tune, schedule, curve; and what --anytime does."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from cyclopts import Parameter
 
 from unfog.cli.app import Flag, Json, Many, app
 from unfog.errors import ArgumentError
+
+PICTURES = (".png", ".pdf", ".svg", ".jpg")
 
 
 @app.command
@@ -168,4 +172,82 @@ def schedule(
     if json:
         return {"run": str(run), **found.to_json()}
     print(f"{run}: {found}", file=sys.stderr)
+    return None
+
+
+@app.command
+def curve(
+    run: Path,
+    /,
+    *others: Path,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    source: str | None = None,
+    calls: str = "1..4,6,8,12,16",
+    count: Annotated[int | None, Parameter(name=["--count", "-n"])] = None,
+    metric: str | None = None,
+    budget: str = "1m",
+    part: str | None = None,
+    seed: int = 0,
+    overwrite: Flag = False,
+    device: str = "auto",
+    json: Json = False,
+) -> dict[str, Any] | None:
+    """Draw quality against calls of the net: a run as it is, its other ways, flow maps of it.
+
+    Example: unfog curve runs/photos runs/quick -o calls.png
+
+    Parameters
+    ----------
+    run
+        A run folder; what `unfog tune` stored in it is drawn too.
+    others
+        Flow maps that were distilled from it, or other runs of the same data.
+    out
+        The picture; only the table is printed where left out.
+    source
+        Held-out data; the run's own test split where left out.
+    calls
+        Numbers of calls: 1..8, or 2,4,8. Where guidance asks several nets, calls are more.
+    count
+        Samples of every point; as many as are held out, at most 1000, where left out.
+    metric
+        See `unfog metrics` and `unfog table-metrics`; frechet, of tables c2st_auc, where left out.
+    budget
+        Time for fitting times to all numbers of calls together; 0 leaves that line out.
+    part
+        Images: which of SOURCE's train, validation and test folders to read.
+    seed
+        Seed of the samples.
+    overwrite
+        Replace OUT.
+    device
+        auto, cpu, cuda, mps.
+    json
+        One JSON object on standard output.
+    """
+    if out is not None and out.suffix.lower() not in PICTURES:
+        raise ArgumentError(f"--out is a picture ({', '.join(PICTURES)}); got {str(out)!r}")
+    if out is not None and out.exists() and not overwrite:
+        raise ArgumentError(f"{out} is there already; name a new file or give --overwrite")
+    from unfog.tasks.levers import curve as measure
+    from unfog.tasks.load import load
+    from unfog.tasks.pick import duration
+
+    found = measure(
+        load(run, device=device),
+        [load(other, device=device) for other in others],
+        source,
+        counts=counts(calls),
+        count=count,
+        metric=metric,
+        budget=0.0 if budget == "0" else duration(budget),
+        part=part,
+        seed=seed,
+    )
+    if out is not None:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        found.look(out)
+    if json:
+        return {"run": str(run), "out": None if out is None else str(out), **found.to_json()}
+    print(found)
     return None

@@ -26,6 +26,7 @@ class Case:
         place: what the entries of a state are called ("pixels", "values").
         notes: what was done to make the sizes equal.
         made: what several figures share, made by the first of them.
+        floors: what real items score, which no samples change; kept from case to case.
     """
 
     samples: Tensor
@@ -42,6 +43,7 @@ class Case:
     place: str = "values"
     notes: tuple[str, ...] = ()
     made: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    floors: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     _features: dict[str, Tensor] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -54,6 +56,12 @@ class Case:
         if name not in self._features:
             self._features[name] = self.net.features(getattr(self, name))
         return self._features[name]
+
+    def floor(self, name: str, measure: Callable[[Tensor, Tensor], Any]) -> Any:
+        """`measure` of the judge features of other and real, once for all cases of a panel."""
+        if name not in self.floors:
+            self.floors[name] = measure(self.features("other"), self.features("real"))
+        return self.floors[name]
 
 
 Metric = Callable[[Case], list[Figure]]

@@ -83,6 +83,7 @@ class Panel:
     budget: float = 20.0
     net: JudgeNet | None = None
     _features: dict[int, dict[str, Tensor]] = field(default_factory=dict, repr=False)
+    _floors: dict[int, dict[str, Any]] = field(default_factory=dict, repr=False)
 
     def __call__(
         self,
@@ -109,11 +110,13 @@ class Panel:
         # which real items are compared depends on how many samples there are, and on no more
         known = self._features.setdefault(len(case.all_samples), {})
         case._features.update(known)
+        case.floors.update(self._floors.setdefault(case.n, {}))
         figures = []
         for done, (name, metric) in enumerate(rows, 1):
             tell(done, len(rows) + 1, name)
             figures += metric(case)
         known |= {name: v for name, v in case._features.items() if name in REAL}
+        self._floors[case.n] = case.floors
         tell(len(rows) + 1, len(rows) + 1, "done")
         return figures
 

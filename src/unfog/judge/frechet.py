@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -65,7 +66,7 @@ def _distance(a: Tensor, b: Tensor) -> Tensor:
 @metrics.add("frechet", reference="Heusel et al. 2017", aliases=("fid", "fd"))
 def frechet_figure(case: Case) -> list[Figure]:
     """Frechet distance in the judge net's features."""
-    x, y, other = case.features("samples"), case.features("real"), case.features("other")
+    x, y = case.features("samples"), case.features("real")
     notes = [case.trust]
     if case.n < 5 * x.shape[1]:
         notes.append(
@@ -73,14 +74,14 @@ def frechet_figure(case: Case) -> list[Figure]:
             "floor are both biased upwards; compare them only with each other"
         )
     low, high = frechet_interval(x, y, generator=rng(case.seed, "frechet"))
-    floor_low, floor_high = frechet_interval(other, y, generator=rng(case.seed, "frechet floor"))
+    floor, (floor_low, floor_high) = case.floor("frechet", partial(_floor, case.seed))
     return [
         Figure(
             name="frechet",
             value=frechet(x, y),
             low=low,
             high=high,
-            floor=frechet(other, y),
+            floor=floor,
             floor_low=floor_low,
             floor_high=floor_high,
             better="lower",
@@ -89,3 +90,9 @@ def frechet_figure(case: Case) -> list[Figure]:
             notes=(*notes, *case.notes),
         )
     ]
+
+
+def _floor(seed: int, other: Tensor, real: Tensor) -> tuple[float, tuple[float, float]]:
+    """Of real items against real ones, and its interval."""
+    between = frechet_interval(other, real, generator=rng(seed, "frechet floor"))
+    return frechet(other, real), between

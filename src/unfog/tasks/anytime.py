@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from unfog.errors import ArgumentError
 from unfog.maths.states import State
 from unfog.sample.tuning import distances, flat
+from unfog.tasks.ends import straight
 from unfog.tasks.generate import Samples
-from unfog.tasks.tune import straight
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained

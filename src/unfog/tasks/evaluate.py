@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -113,16 +113,11 @@ def evaluate(
     if count is None and model.config.kind == "table":  # rows are cheap, and teach the tasks' trees
         count = min(max(len(heldout), len(train)), MOST_ROWS)
     count = min(len(heldout), 2000) if count is None else count
-    given = model.borders.given
     if samples is None:
-        asked = {name: list(values) for name, values in given.pick(heldout.columns).items()}
-        chosen = np.random.default_rng(seed).choice(
-            len(heldout), count, replace=count > len(heldout)
-        )
-        asked = {name: [values[i] for i in chosen] for name, values in asked.items()}
+        asked = conditions_of(model, heldout, count, seed)
         samples = model.sample(
             count,
-            given=asked or None,
+            given=asked,
             scale=scale,
             steps=steps,
             solver=solver,
@@ -131,7 +126,7 @@ def evaluate(
         )
     at("evaluate.judge")
     with bar("judging", 1, show=show) as line:
-        judged, learnt = _judge(model, heldout, train, seed, budget)
+        judged, learnt = judge_of(model, heldout, train, seed, budget)
         tell = _part(line, 0.0, 0.5 if baselines else 1.0)
         figures = judged(samples, progress=tell)
         beside: dict[str, list[Figure]] = {}
@@ -148,11 +143,11 @@ def _part(line: Any, low: float, high: float) -> Progress:
     return lambda done, total, name: line.to(low + (high - low) * done / total, name)
 
 
-def _judge(
+def judge_of(
     model: Trained, heldout: Items, train: Items, seed: int, budget: float
 ) -> tuple[Judged, Any]:
-    """What judges samples of this model, or draws of a baseline, against the held-out items; and
-    the training items as baselines take them.
+    """What judges samples of this model, or draws of a baseline, against the held-out items, by all
+    metrics or only some; and the training items as baselines take them.
     """
     codec = model.borders.codec
     if model.config.kind == "table":
@@ -160,8 +155,11 @@ def _judge(
         roles = table_roles(codec, train.data)
         table = TableJudge(codec.check(heldout.data), learnt, roles, seed=seed)
 
-        def rows(drawn: Any, progress: Progress | None = None) -> list[Figure]:
-            return table(drawn.raw if isinstance(drawn, Samples) else drawn, progress=progress)
+        def rows(
+            drawn: Any, progress: Progress | None = None, only: Sequence[str] | None = None
+        ) -> list[Figure]:
+            raw = drawn.raw if isinstance(drawn, Samples) else drawn
+            return table(raw, only=only, progress=progress)
 
         return rows, learnt
     label = next(
@@ -179,13 +177,24 @@ def _judge(
         budget=budget,
     )
 
-    def items(drawn: Any, progress: Progress | None = None) -> list[Figure]:
+    def items(
+        drawn: Any, progress: Progress | None = None, only: Sequence[str] | None = None
+    ) -> list[Figure]:
         if not isinstance(drawn, Samples):
-            return panel(drawn, progress=progress)
+            return panel(drawn, only=only, progress=progress)
         asked = None if label is None else _classes(model, label, drawn.given[label])
-        return panel(codec.encode(drawn.raw), labels=asked, progress=progress)
+        return panel(codec.encode(drawn.raw), labels=asked, only=only, progress=progress)
 
     return items, states
+
+
+def conditions_of(
+    model: Trained, heldout: Items, count: int, seed: int
+) -> dict[str, list[Any]] | None:
+    """Conditions of so many samples, those of held-out items drawn with this seed; None without."""
+    asked = {name: list(v) for name, v in model.borders.given.pick(heldout.columns).items()}
+    chosen = np.random.default_rng(seed).choice(len(heldout), count, replace=count > len(heldout))
+    return {name: [values[i] for i in chosen] for name, values in asked.items()} or None
 
 
 def table_roles(codec: Any, table: Any) -> dict[str, str]:

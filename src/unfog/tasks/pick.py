@@ -110,7 +110,7 @@ def resolve(
         raise ArgumentError(
             f"{asked[0]} picks solver and grid; leave them out, or take steps with them"
         )
-    like = _like(model, how, count)
+    like = like_of(model, how, count)
     if not limit:
         return _by_steps(model, count, how, name, like)
     given = how.get("given")
@@ -147,7 +147,7 @@ def resolve(
 
 
 @dataclass(frozen=True)
-class _Like:
+class Like:
     """What a request is like.
 
     Attributes:
@@ -163,7 +163,7 @@ class _Like:
     times: int
 
 
-def _like(model: Trained, how: Mapping[str, Any], count: int) -> _Like:
+def like_of(model: Trained, how: Mapping[str, Any], count: int) -> Like:
     from unfog.tasks.constrain import _as_it_stands
 
     given = {n: v for n, v in (how.get("given") or {}).items() if v is not None}
@@ -174,12 +174,12 @@ def _like(model: Trained, how: Mapping[str, Any], count: int) -> _Like:
     weaker = 0 if away == 1 else 1
     plain = values and not any(how.get(name) not in (None, "none", 0.0) for name in OTHER)
     if not given:
-        return _Like(values, plain, None, away, 1 + weaker)
-    return _Like(values, plain, scale, away, (1 if scale in (0.0, 1.0) else 2) + weaker)
+        return Like(values, plain, None, away, 1 + weaker)
+    return Like(values, plain, scale, away, (1 if scale in (0.0, 1.0) else 2) + weaker)
 
 
 def _by_steps(
-    model: Trained, count: int, how: dict[str, Any], name: str, like: _Like
+    model: Trained, count: int, how: dict[str, Any], name: str, like: Like
 ) -> tuple[dict[str, Any], Pick | None]:
     """The tuned solver where there is one for these steps and nothing else was chosen."""
     wanted = name == "tuned" and isinstance(how["solver"], str)
@@ -207,7 +207,7 @@ def _by_budget(
     known: Tuning,
     budget: float,
     exact: bool,
-    like: _Like,
+    like: Like,
 ) -> tuple[dict[str, Any], Pick | None]:
     """The least error that the time allows; of batch sizes the quickest."""
     fitting: list[tuple[float, float, int, Entry]] = []
@@ -237,7 +237,7 @@ def _taken(
     known: Tuning,
     entry: Entry,
     exact: bool,
-    like: _Like,
+    like: Like,
     seconds: float | None = None,
 ) -> tuple[dict[str, Any], Pick]:
     tuned = entry.tuned

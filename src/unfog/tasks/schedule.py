@@ -11,7 +11,6 @@ each time, by the net's error.
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -28,17 +27,15 @@ from unfog.maths.randomness import mix
 from unfog.maths.states import State, each, lead
 from unfog.maths.truth import Mixture
 from unfog.model import files
-from unfog.sample.landing import TRIES, apart, landing
 from unfog.sample.randomness import SampleRng
 from unfog.sample.schedule import Course, clock_of, evened, followed, step_errors
 from unfog.sample.solvers.angles import time_at
 from unfog.sample.solvers.threestep import ThreeStep
 from unfog.tasks import calibrate, runfolder, tuning
-from unfog.tasks.assemble import blank, build_sampling, entries
+from unfog.tasks.assemble import build_sampling, entries
 from unfog.tasks.config import Config
-from unfog.tasks.generate import away_of
-from unfog.tasks.show import bar
-from unfog.tasks.tune import enough, reference, straight
+from unfog.tasks.ends import straight
+from unfog.tasks.landed import FINE, PATHS, UNFITTED, Lander, net_course
 
 if TYPE_CHECKING:
     from unfog.sample.marginals import Marginals
@@ -46,12 +43,11 @@ if TYPE_CHECKING:
 
 MEASURES = ("landing", "prediction", "posterior", "loss")
 BUDGET = 120.0
-FINE, CENTRES, NUMBERS = 128, 256, 400_000
-PATHS, MANY, VALUES = 48, 192, 50_000
-"""Trajectories at least and at most, and numbers in all of them together between."""
+CENTRES, NUMBERS = 256, 400_000
+MANY, VALUES = 192, 50_000
+"""Trajectories at most, and numbers in all of them together."""
 MOST = 24
 """Steps that times are fitted for at most; a fine grid of many more would be needed for more."""
-UNFITTED = ("linear", "angle")
 
 
 @dataclass(frozen=True)
@@ -133,24 +129,25 @@ def fit_schedule(
     how = build_sampling(model.config, solver=model.config.solver, grid="angle", steps=steps)
     start, path = how.grid.start, model.net.path
     states = None if measure in ("landing", "prediction") else states_of(model)
-    number = _number(entries(model.config))
     landed: dict[str, float] = {}
+    lander = Lander(model, seed) if measure == "landing" else None
+    number = _number(entries(model.config)) if lander is None else PATHS
     courses = [
         _course(model, measure, states, SampleRng(mix(seed, 53 + part), range(number)))
-        for part in (0, 1)
+        for part in ((0, 1) if lander is None else (1,))
     ]
     if measure == "loss":
         assert states is not None
         cut = _by_loss(model, states, steps, start, seed)
-    elif measure != "landing":
+    elif lander is None:
         cut, _ = evened(courses[0], how.solver, steps, start=start)
     else:
-        cut, landed = _by_landing(model, courses[0], steps, seed, budget, show)
+        cut, landed = lander.fit(steps, budget=budget, show=show)
     worst = {}
     fields: dict[str, Tensor] = {}
     for name in ("fitted", *UNFITTED):
         times = cut if name == "fitted" else grids.make(name, start=start)(path, steps)
-        parts = step_errors(courses[1], how.solver, times)
+        parts = step_errors(courses[-1], how.solver, times)
         added = torch.stack(list(parts.values())).mean(0)
         worst[name] = round(float(added.max() / added.mean()), 3)
         fields = parts if name == "fitted" else fields
@@ -159,41 +156,6 @@ def fit_schedule(
     if write:
         _write(model, found)
     return found
-
-
-def _by_landing(
-    model: Trained, course: Course, steps: int, seed: int, budget: float, show: bool | None
-) -> tuple[Tensor, dict[str, float]]:
-    """The times from which samples land nearest, and how far they land from these and others.
-
-    The search begins at the best of all others, and what it finds is taken only where it is better
-    than they are on other trajectories.
-    """
-    begun = time.monotonic()
-    config = model.config
-    own = {name: value for name, value in config.grid.items() if name != "start"}
-    ways = {"the run's own": own, **{name: {"name": name} for name in UNFITTED}}
-    hows = {n: build_sampling(config, grid=g, steps=steps, eta=0.0) for n, g in ways.items()}
-    starts = {name: how.grid(model.net.path, steps) for name, how in hows.items()}
-    starts = {name: cut for name, cut in starts.items() if bool((cut.diff() < 0).all())}
-    solver = hows["the run's own"].solver
-    starts["even steps"] = evened(course, solver, steps, start=float(starts[UNFITTED[0]][0]))[0]
-    rows = enough(model)
-    parts = [range(rows), range(rows, 2 * rows)]
-    away = away_of(model, {})
-    fitting, other = (
-        reference(model, part, None, config.scale, away, mix(seed, 59)) for part in parts
-    )
-    rngs = [SampleRng(mix(seed, 59), part) for part in parts]
-    with bar("fitting times", TRIES, show=show) as line:
-        found = landing(
-            fitting, solver, [*starts.values()], rng=rngs[0], until=begun + budget, tell=line.to
-        )
-    starts["fitted"] = found.times
-    landed = {n: apart(other, solver, cut, rng=rngs[1]) for n, cut in starts.items()}
-    best = min(landed, key=landed.__getitem__)
-    landed["fitted"] = landed[best]
-    return starts[best], {name: float(f"{value:.4g}") for name, value in landed.items()}
 
 
 def _number(size: int) -> int:
@@ -245,11 +207,7 @@ def _course(model: Trained, measure: str, states: State | None, rng: SampleRng) 
     if measure == "posterior":
         assert states is not None
         return of_data(clock_of(model.net.path), states, rng)
-    path, config = model.net.path, model.config
-    how = build_sampling(config, solver="threestep", grid="angle", steps=FINE)
-    z = path.prior(blank(config, len(rng.indices), model.device), rng=rng)
-    cut = how.grid(path, FINE)
-    return followed(model.net.bind(None, jumps=False), path, how.solver, z, cut, rng=rng)
+    return net_course(model, rng)
 
 
 def of_data(path: Affine, states: State, rng: SampleRng) -> Course:

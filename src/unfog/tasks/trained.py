@@ -99,6 +99,14 @@ class Trained:
 
         return fit_schedule(self, measure, **choices)
 
+    def curve(self, others: Sequence[Trained] = (), source: Any = None, **choices: Any) -> Any:
+        """Quality against calls of the net, of this run and flow maps of it; see
+        `unfog.tasks.levers.curve`.
+        """
+        from unfog.tasks.levers import curve
+
+        return curve(self, others, source, **choices)
+
     def fill(self, source: Any, **choices: Any) -> Any:
         """Draw the empty cells of a table; see `unfog.tasks.fill.fill_table` for draws, seed,
         steps, unknown, batch. Of images and arrays what `keep` leaves out, or NaN; see

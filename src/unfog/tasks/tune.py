@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from unfog.errors import ArgumentError
-from unfog.judge.sliced import sliced
 from unfog.maths.states import State
 from unfog.sample.loop import sample
 from unfog.sample.randomness import SampleRng
@@ -25,36 +24,21 @@ from unfog.sample.tuning import Reference
 from unfog.sample.tuning import tune as fit_solver
 from unfog.tasks import tuning
 from unfog.tasks.assemble import blank, build_sampling, entries
-from unfog.tasks.generate import away_of, generate
+from unfog.tasks.ends import FINE, SEED, Ends, fine, straight
+from unfog.tasks.generate import away_of
 from unfog.tasks.predictor import guided
 from unfog.tasks.show import bar
-from unfog.tasks.tuning import SHARE, SLICED, Entry, Tuning
+from unfog.tasks.tuning import Entry, Tuning
 
 if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
 CALLS = range(3, 17)
-FINE = 64
-"""Steps of the reference."""
-SEED = 0x7E5E
 TABLE, QUICK = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32), (1, 2, 4, 8, 16, 32)
 LOOKED, CLOUD, VALUES = 64, 512, 4096
 """Samples that errors are measured on, one by one and as clouds."""
 SOLVER = {"name": "unipc"}
 GRIDS = ({"name": "linear"}, {"name": "angle"}, {"name": "shifted", "shift": 1.5})
-
-
-def straight(model: Trained) -> bool:
-    """Whether all of the state follows an ordinary differential equation."""
-    return bool(model.net.path.affine)
-
-
-def fine(model: Trained) -> dict[str, Any]:
-    """How the reference is drawn: the finest way for what the net answers."""
-    # a net that answers for the whole step from t to s must not be extrapolated
-    mapped = model.config.flowmap is not None
-    solver = model.config.solver if mapped else {"name": "threestep"}
-    return {"solver": solver, "grid": {"name": "angle"}, "steps": FINE}
 
 
 @torch.no_grad()
@@ -192,29 +176,13 @@ def _table(
     line: Any,
 ) -> Tuning:
     """Errors of stock solvers and of tuned ones, on noise that nothing was fitted to."""
-    plain = straight(model)
-    number = _rows(given, enough(model)) if given else (enough(model) if plain else CLOUD)
-
-    def draw(how: dict[str, Any], seed: int = seed) -> Tensor:
-        drawn = generate(
-            model, number, given=given, scale=scale, autoguidance=away, seed=seed,
-            eta=0.0, corrector="none", obeying=False, show=False, **how,
-        )  # fmt: skip
-        return _features(model, drawn.state)
-
-    truth = draw(fine(model))
-    spread = float(truth.std(0).square().mean().sqrt())
-
-    def error(x: Tensor) -> float:
-        apart = (x - truth).square().mean(1).sqrt().mean() if plain else _sliced(x, truth)
-        return float(apart) / spread
-
-    floor = 0.0 if plain else error(draw(fine(model), seed + 1))
+    number = _rows(given, enough(model)) if given else (enough(model) if straight(model) else CLOUD)
+    ends = Ends(model, number, given=given, scale=scale, away=away, seed=seed)
     found = Tuning(
         guided=scale if given else None,
         away=away,
-        measure=SHARE if plain else SLICED,
-        floor=floor,
+        measure=ends.measure,
+        floor=ends.floor(),
         trajectories=number,
         entries=[],
         solvers=solvers,
@@ -234,7 +202,7 @@ def _table(
             "grid": found.grid(steps) if tuned else grid,
             "steps": steps,
         }
-        off = error(draw(how))
+        off = ends.error(ends.draw(how).state)
         if math.isfinite(off):
             entries.append(Entry(calls=calls, steps=steps, solver=solver, grid=grid, error=off))
         if line is not None:
@@ -277,27 +245,6 @@ def _rows(given: dict[str, Any], most: int) -> int:
     """How many samples conditions are for."""
     lengths = [len(v) for v in given.values() if isinstance(v, list)]
     return min([most, *lengths])
-
-
-def _features(model: Trained, state: State) -> Tensor:
-    """(N, n) float64, categories as ones among zeros."""
-    if not isinstance(state, dict):
-        return state.flatten(1).double()
-    columns = []
-    for name, value in state.items():
-        spec = model.config.fields[name]
-        if spec["type"] == "number":
-            columns.append(value.flatten(1).double())
-            continue
-        for place, size in enumerate(spec["sizes"]):
-            columns.append(torch.nn.functional.one_hot(value[:, place], size + 1).double())
-    return torch.cat(columns, 1)
-
-
-def _sliced(x: Tensor, y: Tensor) -> float:
-    generator = torch.Generator().manual_seed(SEED)
-    scale = math.sqrt(x.shape[1])  # of unit directions, to that of single entries
-    return scale * sliced(x.float(), y.float(), generator=generator)
 
 
 def describe(how: dict[str, Any]) -> str:
