@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from benchmarks.figures import Record
-from benchmarks.suites import quality, sampling, startup, tables, throughput
+from benchmarks.suites import quality, sampling, scale, startup, tables, throughput
 
 Results = Mapping[str, list[Record]]
 
@@ -148,5 +148,16 @@ BARS = (
     Bar("quality", "digits, 10 CPU-seconds: pixel Fréchet", quality.first("digits", 10), 0.65),
     Bar("sampling", "calls to within 10 % of the converged distance", sampling.calls, 8),
     Bar("sampling", "µs per call beyond the net's, 64×1×32×32", sampling.overhead, 100),
+    Bar("scale", "memory foreseen, away from what was held, worst of six nets", scale.missed, 0.2),
+    Bar("scale", "memory held over the limit that was stated, worst of six nets", scale.kept, 1),
+    Bar("scale", "peak for 10 million rows over that for a million or two", scale.grown, 1.1),
+    Bar("scale", "an epoch's time over what its rows make it", scale.doubled, 1.1),
+    Bar(
+        "scale",
+        "items a second, two processes over one thread, worst of two nets",
+        scale.together,
+        1.7,
+        least=True,
+    ),
     Bar("startup", "seconds of `import unfog`", startup.imported, 0.3),
 )

@@ -65,9 +65,10 @@ class Entrant:
 
     def __init__(self, model: Any, count: int, seed: int):
         path, away = model.net.path, away_of(model, {})
-        weaker = None if away == 1 else model.weaker
         self.model, self.count = model, count
-        self.predict = guided(model.net, None, model.config.scale, weaker=weaker, away=away)
+        self.predict = guided(
+            model.net, None, model.config.scale, weaker=model.weaker_at(away), away=away
+        )
         self.noise = path.prior(blank(model.config, count), rng=SampleRng(seed, range(count)))
 
     def ended(self, run: peers.Run, way: str, calls: int, most: int, last: float) -> Tensor | None:
@@ -91,7 +92,7 @@ class Entrant:
                 got = run(denoise, self.noise * cut[0].float(), clock)
             except peers.Spent:
                 continue
-            except (RuntimeError, IndexError, ZeroDivisionError, ValueError):
+            except (RuntimeError, IndexError, ZeroDivisionError, ValueError, NameError):
                 return None
             state: Tensor = self.model.borders.space.back(got)
             return state if bool(state.isfinite().all()) else None

@@ -62,3 +62,40 @@ def shown(value: object) -> str:
 
 def drawn(records: list[Record], path: pathlib.Path) -> bool:
     return False
+
+
+def _rows(records: list[Record], part: str) -> list[dict[str, float]]:
+    """The rows of the part's fullest record."""
+    found = [record["rows"] for record in records if record["key"]["case"] == part]
+    return max(found, key=len, default=[])
+
+
+def missed(records: list[Record]) -> float | None:
+    """How far the memory that was foreseen is off what was held, the worst of all nets."""
+    return max((abs(row["ratio"] - 1) for row in _rows(records, "memory")), default=None)
+
+
+def kept(records: list[Record]) -> float | None:
+    """What was held over the limit that was stated, the worst of all nets."""
+    found = [row["kept_mb"] / row["limit_mb"] for row in _rows(records, "memory")]
+    return max(found, default=None)
+
+
+def grown(records: list[Record]) -> float | None:
+    """The peak with the most rows over that with a fifth of them or less, both on disk."""
+    rows = sorted(_rows(records, "rows"), key=lambda row: row["rows"])
+    few = [row for row in rows if 250_000 < row["rows"] <= rows[-1]["rows"] / 5]
+    return rows[-1]["peak_mb"] / min(row["peak_mb"] for row in few) if few else None
+
+
+def doubled(records: list[Record]) -> float | None:
+    """An epoch's time by what the rows alone would make it, the worst."""
+    rows = _rows(records, "epochs")
+    found = [row["times"] * rows[0]["rows"] / row["rows"] for row in rows[1:]]
+    return max(found, default=None)
+
+
+def together(records: list[Record]) -> float | None:
+    """Items a second of two processes over those of one thread, the worst of the nets."""
+    rows = _rows(records, "processes")
+    return min((row["times"] for row in rows if row["how"] == "2 processes"), default=None)

@@ -11,7 +11,7 @@ from benchmarks.bars import BARS, Bar
 from benchmarks.environments import there
 from benchmarks.figures import median, said
 from benchmarks.judges import points
-from benchmarks.suites import startup, tables
+from benchmarks.suites import scale, startup, tables
 
 
 def row(contestant, case, seed=0, budget=60.0, **figures):
@@ -53,6 +53,37 @@ def test_a_failure_of_ours_is_no_win():
     ]
     broken.append(row("unfog", "adult", error="exit 1"))
     assert tables.best("two_sample")(broken) == 6
+
+
+def test_scale_goes_by_the_worst_case():
+    def part(case, *rows):
+        return {"contestant": "unfog", "key": {"case": case, "counts": ""}, "rows": list(rows)}
+
+    found = [
+        part(
+            "memory",
+            {"ratio": 1.1, "kept_mb": 80, "limit_mb": 100},
+            {"ratio": 0.85, "kept_mb": 99, "limit_mb": 100},
+        ),
+        part(
+            "rows",
+            {"rows": 100_000, "peak_mb": 100},  # held, so it says nothing of what is on disk
+            {"rows": 1_000_000, "peak_mb": 400},
+            {"rows": 10_000_000, "peak_mb": 500},
+        ),
+        part("epochs", {"rows": 500, "times": 1.0}, {"rows": 1000, "times": 2.1}),
+        part(
+            "processes",
+            {"how": "2 threads", "times": 1.9},
+            {"how": "2 processes", "times": 1.5},
+            {"how": "2 processes", "times": 1.8},
+        ),
+    ]
+    assert scale.missed(found) == pytest.approx(0.15)
+    assert scale.kept(found) == 0.99
+    assert scale.grown(found) == 1.25
+    assert scale.doubled(found) == 1.05
+    assert scale.together(found) == 1.5
 
 
 def test_every_bar_of_an_empty_suite_is_not_measured():

@@ -129,7 +129,7 @@ def _drawn(
     keep = None if held is None else held.keep
     predict = guided(
         model.net, cond, scale, jumps=how.jumps, keep=keep, streams=streams,
-        weaker=None if away == 1 else model.weaker, away=away,
+        weaker=model.weaker_at(away), away=away,
     )  # fmt: skip
     if held is not None:
         predict = holding(predict, model, held)

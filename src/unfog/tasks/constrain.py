@@ -68,7 +68,7 @@ def constrained(
         rules: what all rows obey besides.
     """
     fields = model.borders.given.fields
-    if all(_as_it_stands(fields, name, value, count) for name, value in given.items()):
+    if all(as_it_stands(fields, name, value, count) for name, value in given.items()):
         return None
     names = nameable(model)
     if not names:
@@ -97,7 +97,7 @@ def constrained(
     return dataclasses.replace(samples, met=met)
 
 
-def _as_it_stands(fields: Mapping[str, Any], key: str, value: Any, count: int) -> bool:
+def as_it_stands(fields: Mapping[str, Any], key: str, value: Any, count: int) -> bool:
     """Whether this is plainly a value, or one per row, of what the model was fitted with."""
     known = fields.get(find(key, fields) or "")
     if known is None or isinstance(value, tuple | set | frozenset):

@@ -164,11 +164,11 @@ class Like:
 
 
 def like_of(model: Trained, how: Mapping[str, Any], count: int) -> Like:
-    from unfog.tasks.constrain import _as_it_stands
+    from unfog.tasks.constrain import as_it_stands
 
     given = {n: v for n, v in (how.get("given") or {}).items() if v is not None}
     fields = model.borders.given.fields
-    values = all(_as_it_stands(fields, name, value, count) for name, value in given.items())
+    values = all(as_it_stands(fields, name, value, count) for name, value in given.items())
     scale = float(how.get("scale", model.config.scale))
     away = away_of(model, how)
     weaker = 0 if away == 1 else 1

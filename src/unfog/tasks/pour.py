@@ -13,7 +13,7 @@ from unfog.errors import ResourceError
 from unfog.failpoints import at
 from unfog.kinds.table.appended import Appended, appends
 from unfog.kinds.write import whole
-from unfog.tasks.constrain import _as_it_stands
+from unfog.tasks.constrain import as_it_stands
 from unfog.tasks.generate import batch_of, generate
 from unfog.tasks.pick import Pick, resolve
 from unfog.tasks.show import bar, note
@@ -58,7 +58,7 @@ def pours(model: Trained, out: pathlib.Path, count: int, given: dict[str, Any] |
     one file, under no conditions or values that the model was fitted with.
     """
     fields = model.borders.given.fields
-    plain = all(_as_it_stands(fields, name, value, count) for name, value in (given or {}).items())
+    plain = all(as_it_stands(fields, name, value, count) for name, value in (given or {}).items())
     return model.config.kind == "table" and count > PIECE and appends(out) and plain
 
 

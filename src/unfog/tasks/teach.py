@@ -60,7 +60,7 @@ def learning(config: Config, device: torch.device) -> Objective:
     told = config.teacher
     found = _teacher(told["run"], told["manifest"], str(device))
     away = told.get("autoguidance", 1.0)
-    weaker = None if away == 1 else found.weaker
+    weaker = found.weaker_at(away)
     return replace(objective, teacher=Guided(found.net, told["scale"], weaker, away))
 
 

@@ -67,6 +67,10 @@ class Trained:
         found = read(self.folder, self.net)
         return None if found is None else found.to(self.device)
 
+    def weaker_at(self, away: float) -> Model | None:
+        """The weaker model, where guidance away from it at this strength asks it anything."""
+        return None if away == 1 else self.weaker
+
     def __repr__(self) -> str:
         c = self.config
         given = f", given {', '.join(c.given)}" if c.given else ""

@@ -154,7 +154,7 @@ def reference(
         cond: of all samples.     scale, away: of guidance by it, and of autoguidance.
     """
     mine = None if cond is None else {n: v[rows.start : rows.stop] for n, v in cond.items()}
-    predict = guided(model.net, mine, scale, weaker=None if away == 1 else model.weaker, away=away)
+    predict = guided(model.net, mine, scale, weaker=model.weaker_at(away), away=away)
     how = build_sampling(model.config, **fine(model), eta=0.0, corrector="none")
     path, rng = model.net.path, SampleRng(seed, rows)
     cut = how.grid(path, how.steps)
