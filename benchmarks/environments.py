@@ -41,6 +41,7 @@ class Environment:
 ENVIRONMENTS: dict[str, Environment] = {
     "sdv": Environment(("sdv==2.0.0",)),
     "forest": Environment(("ForestDiffusion==1.0.6", "pandas<3"), torch=False),
+    "hyperimpute": Environment(("hyperimpute==0.1.17", "scikit-learn<1.7", "pandas<3")),
     "tabddpm": Environment(
         ("numpy", "pandas", "scikit-learn"),
         source=(

@@ -25,6 +25,7 @@ import tempfile
 import time
 from typing import Any
 
+from held import Held
 from scale_data import blobs, make_images, make_table
 
 PARTS = ("rows", "epochs", "samples", "images", "memory", "processes")
@@ -51,17 +52,17 @@ def run(command: list[str], **environment: str) -> dict[str, Any]:
             stderr=said,
             env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         )
+        held = Held(child)
         _, status, used = os.wait4(child.pid, 0)
         child.returncode = os.waitstatus_to_exitcode(status)
         said.seek(0)
         text = said.read()
     if child.returncode:
         sys.exit(f"unfog {' '.join(command)} ended with {child.returncode}:\n{text[-2000:]}")
-    unit = 1 if sys.platform == "darwin" else 1024
     return {
         "seconds": round(time.monotonic() - begun, 2),
         "cpu": round(used.ru_utime + used.ru_stime, 2),
-        "peak": used.ru_maxrss * unit,
+        "peak": held.ended(used),
     }
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.environments import ROOT, Home
+from benchmarks.held import Held
 
 THREADS = (
     "OMP_NUM_THREADS",
@@ -111,6 +112,7 @@ def measure(command: list[str], env: dict[str, str], limit: float, folder: pathl
     begun = time.perf_counter()
     with open(folder / "stdout.txt", "wb") as out, open(folder / "stderr.txt", "wb") as err:
         child = subprocess.Popen(command, env=env, cwd=ROOT, stdout=out, stderr=err)
+        held = Held(child)
         killer = threading.Timer(limit, child.kill)
         killer.start()
         _, status, used = os.wait4(child.pid, 0)
@@ -120,7 +122,7 @@ def measure(command: list[str], env: dict[str, str], limit: float, folder: pathl
         "exit": child.returncode,
         "cpu": round(used.ru_utime + used.ru_stime, 3),
         "wall": round(time.perf_counter() - begun, 3),
-        "peak_mib": round(used.ru_maxrss / 1024, 1),
+        "peak_mib": round(held.ended(used) / 2**20, 1),
     }
 
 

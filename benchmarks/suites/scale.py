@@ -41,14 +41,23 @@ def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
             continue
         sources = ["--table", str(table), "--pictures", str(pictures / "train.npz")]
         counts = ["--counts", asked.counts] if asked.counts else []
-        found = script.main([part, *sources, *counts, "--budget", asked.budget])
-        book.add({"contestant": "unfog", "key": turn.key, "rows": found})
+        book.forget(turn)
+        record: Record = {"contestant": "unfog", "key": turn.key}
+        try:
+            record["rows"] = script.main([part, *sources, *counts, "--budget", asked.budget])
+        except SystemExit as error:
+            record["error"] = str(error)
+            print(f"{part} failed: {error}", flush=True)
+        book.add(record)
 
 
 def told(records: list[Record]) -> str:
     """Each part's rows as a table of whatever it measured."""
     parts = []
     for record in records:
+        if "error" in record:
+            parts.append(f"**{record['key']['case']}** failed: {record['error'].splitlines()[-1]}")
+            continue
         rows = record["rows"]
         head = list(dict.fromkeys(name for row in rows for name in row))
         cells = [[shown(row.get(name, "–")) for name in head] for row in rows]
@@ -66,7 +75,7 @@ def drawn(records: list[Record], path: pathlib.Path) -> bool:
 
 def _rows(records: list[Record], part: str) -> list[dict[str, float]]:
     """The rows of the part's fullest record."""
-    found = [record["rows"] for record in records if record["key"]["case"] == part]
+    found = [r["rows"] for r in records if r["key"]["case"] == part and "error" not in r]
     return max(found, key=len, default=[])
 
 

@@ -34,6 +34,7 @@ from benchmarks.turns import THREADS, Book, Record, Turn, rotated, run
 METHODS = {  # name -> module, environment, request
     "unfog": ("fill_unfog", "unfog", {}),
     "ForestDiffusion": ("fill_forest", "forest", {}),
+    "HyperImpute": ("fill_hyper", "hyperimpute", {}),
     "IterativeImputer": ("fill_sklearn", "unfog", {"method": "chained"}),
     "KNNImputer": ("fill_sklearn", "unfog", {"method": "neighbours"}),
     "marginal": ("fill_sklearn", "unfog", {"method": "marginal"}),
