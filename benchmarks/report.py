@@ -21,8 +21,8 @@ is in an environment of its own, every run of a contestant is a process of its o
 take turns (A B A B), and what is counted is the CPU time of the process as the kernel counts it,
 wall-clock beside it in the records. Figures are medians with the least and the largest; with one
 run there is no spread, and the page says how many there were. The judges are the same for
-everybody, and what real data scores is printed as the floor. CPU: {cpu}; {threads}. The machine
-was shared while these were taken, so that absolute times mean little and ratios of one run much.
+everybody, and what real data scores is printed as the floor. Of {threads}. Machines were shared
+while these were taken, so that absolute times mean little and ratios of one run much.
 
 """
 
@@ -59,7 +59,7 @@ def write(page: Page, suites: list[Any]) -> None:
     threads = sorted({r["threads"] for rs in results.values() for r in rs if "threads" in r})
     said = "one thread" if threads == [1] else f"threads: {threads}"
     names = ", ".join(f"`{suite.NAME}`" for suite in suites)
-    parts = [HEAD.format(suites=names, cpu=processor(), threads=said)]
+    parts = [HEAD.format(suites=names, threads=said)]
     parts.append(bars(results) if page.bars else SHORT)
     for suite in suites:
         records = results.get(suite.NAME) or []
@@ -67,7 +67,7 @@ def write(page: Page, suites: list[Any]) -> None:
         if not records:
             parts.append(f"Not run yet: `make bench SUITE={suite.NAME}`.\n")
             continue
-        parts.append(suite.told(records))
+        parts += [suite.told(records), where(records)]
         path = pictures / f"bench_{suite.NAME}.png"
         if suite.drawn(records, path):
             parts.append(f"![{suite.ABOUT}](pictures/{path.name})\n")
@@ -98,6 +98,12 @@ def plain(value: float | None) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def where(records: list[Record]) -> str:
+    """The processors of these records, which say so since it was seen to matter."""
+    known = sorted({r.get("processor", "not recorded") for r in records})
+    return "" if known == ["not recorded"] else f"Processor: {'; '.join(known)}.\n"
+
+
 def failures(records: list[Record]) -> str:
     lines = [
         f"* {r['contestant']} ({', '.join(f'{k} {v}' for k, v in r['key'].items())}): {r['error']}"
@@ -121,12 +127,3 @@ def versions(results: Results) -> str:
         if env.source is not None
     )
     return f"## Versions\n\n{said}; {sources}. Python {platform.python_version()}.\n"
-
-
-def processor() -> str:
-    path = pathlib.Path("/proc/cpuinfo")
-    if path.exists():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    return platform.processor() or "unknown"

@@ -15,6 +15,7 @@ data (--counts, into --home). One table is printed, and JSON written with --out.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -45,18 +46,33 @@ def told(found: list[Row], row: Row) -> None:
 
 def run(command: list[str], **environment: str) -> dict[str, Any]:
     """Run `unfog` and wait: seconds, CPU-seconds, and the most bytes that it held."""
+    return together([command], **environment)[0]
+
+
+def together(commands: list[list[str]], **environment: str) -> list[dict[str, Any]]:
+    """Run `unfog` several times at once and wait for all."""
     begun = time.monotonic()
-    with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "unfog", *command],
-            stderr=said,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        )
-        held = Held(child)
-        _, status, used = os.wait4(child.pid, 0)
-        child.returncode = os.waitstatus_to_exitcode(status)
-        said.seek(0)
-        text = said.read()
+    with contextlib.ExitStack() as files:
+        running = []
+        for command in commands:
+            said = files.enter_context(tempfile.TemporaryFile("w+"))
+            child = subprocess.Popen(
+                [sys.executable, "-m", "unfog", *command],
+                stderr=said,
+                env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            )
+            running.append((command, child, said, Held(child)))
+        return [ended(*one, begun) for one in running]
+
+
+def ended(
+    command: list[str], child: subprocess.Popen[Any], said: Any, held: Held, begun: float
+) -> dict[str, Any]:
+    """What one of them took."""
+    _, status, used = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    said.seek(0)
+    text = said.read()
     if child.returncode:
         sys.exit(f"unfog {' '.join(command)} ended with {child.returncode}:\n{text[-2000:]}")
     return {
@@ -236,31 +252,39 @@ def memory(home: pathlib.Path, source: pathlib.Path) -> list[Row]:
 
 
 def processes(home: pathlib.Path, source: pathlib.Path, updates: int) -> list[Row]:
-    """Items a second of one thread, of two threads, of two processes, start-up taken away: the
-    difference of a long run and a short one.
+    """Items a second of one thread, of two threads, of two processes, and of two runs that share
+    nothing, which is the most that the machine gives; start-up taken away: the difference of a long
+    run and a short one.
     """
     table, pictures = home / "processes.parquet", blobs(home)
     make_table(source, table, 20_000)
     cases = {
-        "table": [str(table), "--batch", "512"],
-        "unet": [str(pictures), "--set", "net=unet", "--set", "space=identity", "--batch", "64"],
-    }
+        "table": (updates, [str(table), "--batch", "512"]),
+        "unet": (  # of a second an update
+            max(8, updates // 8),
+            [str(pictures), "--set", "net=unet", "--set", "net.width=32", "--set", "space=identity",
+             "--batch", "64"],
+        ),
+    }  # fmt: skip
     ways = {
-        "1 thread": (["--set", "train.threads=1"], "1"),
-        "2 threads": (["--set", "train.threads=2"], "2"),
-        "2 processes": (["--set", "train.threads=1", "--nproc", "2"], "1"),
+        "1 thread": (["--set", "train.threads=1"], "1", 1),
+        "2 threads": (["--set", "train.threads=2"], "2", 1),
+        "2 processes": (["--set", "train.threads=1", "--nproc", "2"], "1", 1),
+        "2 runs at once": (["--set", "train.threads=1"], "1", 2),
     }
     found = []
-    for name, case in cases.items():
+    for name, (many, case) in cases.items():
         alone = 0.0
-        for way, (more, threads) in ways.items():
+        for way, (more, threads, runs) in ways.items():
             spent = []
-            for steps in (updates // 4, updates):
-                out = home / "run-processes"
-                command = ["fit", *case, *more, "--steps", str(steps), "-o", str(out)]
-                quiet = ["--set", "train.looks=0", "--overwrite"]
-                spent.append(run([*command, *quiet], OMP_NUM_THREADS=threads)["seconds"])
-            rate = int(case[-1]) * (updates - updates // 4) / max(1e-3, spent[1] - spent[0])
+            for steps in (many // 4, many):
+                command = ["fit", *case, *more, "--steps", str(steps), "--set", "train.looks=0"]
+                outs = [home / f"run-processes-{number}" for number in range(runs)]
+                asked = [[*command, "-o", str(out), "--overwrite"] for out in outs]
+                seen = together(asked, OMP_NUM_THREADS=threads)
+                spent.append(max(one["seconds"] for one in seen))
+            done = runs * int(case[-1]) * (many - many // 4)
+            rate = done / max(1e-3, spent[1] - spent[0])
             alone = alone or rate
             row = {"net": name, "how": way, "items_a_s": round(rate, 1)}
             told(found, {**row, "times": round(rate / alone, 2)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pathlib
+import platform
 import subprocess
 import tempfile
 import threading
@@ -66,7 +67,7 @@ class Book:
         return None
 
     def add(self, record: Record) -> None:
-        self.records.append(record)
+        self.records.append({**record, "processor": processor()})
         text = json.dumps({"records": self.records}, indent=1)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = self.path.with_suffix(".new")
@@ -166,3 +167,12 @@ def rotated(items: list[Any], by: int) -> list[Any]:
     """The items, begun at another one, so that no contestant is always first."""
     by %= len(items)
     return items[by:] + items[:by]
+
+
+def processor() -> str:
+    path = pathlib.Path("/proc/cpuinfo")
+    if path.exists():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or "unknown"

@@ -16,13 +16,19 @@ from benchmarks.turns import Book, Record, Turn, done
 NAME = "scale"
 ABOUT = "memory, and how time grows with rows, sizes, threads and processes"
 PARTS = ("memory", "rows", "epochs", "samples", "images", "processes")
-SHORT = {"parts": ["rows", "memory", "processes"], "counts": "50000,200000", "budget": "10s"}
+SHORT = {
+    "parts": ["rows", "memory", "processes"],
+    "counts": "50000,200000",
+    "budget": "10s",
+    "updates": 80,
+}
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--parts", nargs="+", default=list(PARTS), choices=[*PARTS])
     parser.add_argument("--counts", default="", help="sizes by commas, for a quick look")
     parser.add_argument("--budget", default="60s", help="of every fit")
+    parser.add_argument("--updates", type=int, default=400, help="of processes and epochs")
 
 
 def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
@@ -44,7 +50,8 @@ def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
         book.forget(turn)
         record: Record = {"contestant": "unfog", "key": turn.key}
         try:
-            record["rows"] = script.main([part, *sources, *counts, "--budget", asked.budget])
+            more = ["--budget", asked.budget, "--updates", str(asked.updates)]
+            record["rows"] = script.main([part, *sources, *counts, *more])
         except SystemExit as error:
             record["error"] = str(error)
             print(f"{part} failed: {error}", flush=True)

@@ -81,8 +81,15 @@ def shares(records: list[Record], name: str) -> list[float]:
 
 
 def share(records: list[Record]) -> float | None:
-    found = shares(records, "unfog U-Net")
-    return statistics.median(found) if found else None
+    return _middle(shares(records, "unfog U-Net"))
+
+
+def flat_share(records: list[Record]) -> float | None:
+    return _middle(shares(records, "unfog default (MLP, PCA)"))
+
+
+def _middle(numbers: list[float]) -> float | None:
+    return statistics.median(numbers) if numbers else None
 
 
 def told(records: list[Record]) -> str:
