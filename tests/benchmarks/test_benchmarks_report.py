@@ -162,7 +162,9 @@ def test_the_parts_of_scale_are_each_run_once_and_told(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: True)
     monkeypatch.setenv("PYTHONPATH", "")
     monkeypatch.setattr(sys, "path", list(sys.path))
-    wanted = argparse.Namespace(parts=["rows", "memory"], counts="", budget="1s", data=tmp_path)
+    wanted = argparse.Namespace(
+        parts=["rows", "memory"], counts="", budget="1s", updates=4, data=tmp_path
+    )
     scale.play(wanted, Home(tmp_path), Book(tmp_path / "scale.json"))
     assert asked == []  # no data
     for file in ("tables/adult_train.csv", "images_fashion_mnist/train.npz"):
@@ -174,6 +176,17 @@ def test_the_parts_of_scale_are_each_run_once_and_told(tmp_path, monkeypatch):
     page = scale.told(Book(tmp_path / "scale.json").records)
     assert "| rows | peak | late |" in page
     assert "| 1000 | 12.35 | – |" in page
+
+    def failing(argv):
+        raise SystemExit("unfog fit ended with 5:\nmemory=1 MB is too little")
+
+    sys.modules["benchmarks.scale"].main = failing
+    wanted.parts = ["epochs", "rows"]  # one that failed is tried again, and ends nothing
+    scale.play(wanted, Home(tmp_path), Book(tmp_path / "scale.json"))
+    records = Book(tmp_path / "scale.json").records
+    assert "**epochs** failed: memory=1 MB is too little" in scale.told(records)
+    assert scale.doubled(records) is None
+    assert all(record["processor"] for record in records)
 
 
 def test_every_bar_says_which_side_is_won():
