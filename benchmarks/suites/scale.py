@@ -8,6 +8,7 @@ import importlib.util
 import os
 import pathlib
 import sys
+from collections.abc import Callable
 
 from benchmarks.environments import OURS, ROOT, Home, there
 from benchmarks.figures import markdown
@@ -111,7 +112,11 @@ def doubled(records: list[Record]) -> float | None:
     return max(found, default=None)
 
 
-def together(records: list[Record]) -> float | None:
-    """Items a second of two processes over those of one thread, the worst of the nets."""
-    rows = _rows(records, "processes")
-    return min((row["times"] for row in rows if row["how"] == "2 processes"), default=None)
+def together(net: str) -> Callable[[list[Record]], float | None]:
+    """Items a second of two processes over those of one thread, of that net."""
+
+    def times(records: list[Record]) -> float | None:
+        rows = [row for row in _rows(records, "processes") if row["net"] == net]
+        return next((row["times"] for row in rows if row["how"] == "2 processes"), None)
+
+    return times

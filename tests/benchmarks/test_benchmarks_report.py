@@ -74,16 +74,16 @@ def test_scale_goes_by_the_worst_case():
         part("epochs", {"rows": 500, "times": 1.0}, {"rows": 1000, "times": 2.1}),
         part(
             "processes",
-            {"how": "2 threads", "times": 1.9},
-            {"how": "2 processes", "times": 1.5},
-            {"how": "2 processes", "times": 1.8},
+            {"net": "table", "how": "2 threads", "times": 1.9},
+            {"net": "table", "how": "2 processes", "times": 1.5},
+            {"net": "unet", "how": "2 processes", "times": 1.8},
         ),
     ]
     assert scale.missed(found) == pytest.approx(0.15)
     assert scale.kept(found) == 0.99
     assert scale.grown(found) == 1.25
     assert scale.doubled(found) == 1.05
-    assert scale.together(found) == 1.5
+    assert (scale.together("table")(found), scale.together("unet")(found)) == (1.5, 1.8)
 
 
 def test_every_bar_of_an_empty_suite_is_not_measured():
