@@ -189,7 +189,7 @@ BARS = (
         scale.together("table"),
         1.7,
         least=True,
-        why="an update of a perceptron is short and its gradients are many, and each is sent to the "
+        why="an update of a perceptron is short, its gradients are many, and each is sent to the "
         "other process; two threads give 1.6, two runs that share nothing 1.8",
     ),
     Bar("startup", "seconds of `import unfog`", startup.imported, 0.3),
