@@ -25,6 +25,12 @@ NAME = "sampling"
 ABOUT = "quality against network calls, overhead per call"
 SHORT = {"turns": 1, "inner": 1, "errors": False, "budget": "30s", "count": 500}
 CALLS = (5, 6, 8, 10, 15, 20, 60)
+AT_ONCE = (1, 16, 256)
+RUNS = {  # of whose samples the latency is measured: name -> data, options of `unfog fit`
+    "fashion": ("images_fashion_mnist/train.npz", ()),
+    "adult": ("tables/adult_train.csv", ()),
+    "waveforms": ("audio_waveforms_akwf/akwf.npz", ("--key", "waveforms")),
+}
 DEFAULT = "unipc"
 
 
@@ -47,17 +53,38 @@ def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
         )
     if asked.quality:
         by_calls(asked, home, book)
+    latencies(asked, home, book)
+
+
+def fitted(name: str, asked: argparse.Namespace, home: Home) -> pathlib.Path | None:
+    """A run that is trained once into the cache; None where its data is not there."""
+    place, options = RUNS[name]
+    data, folder = asked.data / place, home.cache / "runs" / f"{name}-{asked.budget}"
+    if not there(data):
+        return None
+    if not (folder / "manifest.json").exists():
+        fit = [sys.executable, "-m", "unfog", "fit", str(data), "-o", str(folder), "--overwrite"]
+        subprocess.run([*fit, *options, "--budget", asked.budget], check=True, env=home.ours())
+    return folder
+
+
+def latencies(asked: argparse.Namespace, home: Home, book: Book) -> None:
+    """The time of a draw of one, of some and of many samples, of each kind of data."""
+    for name in RUNS:
+        folder = fitted(name, asked, home)
+        request = {"run": str(folder), "sizes": AT_ONCE, "draws": 5}
+        for turn in range(asked.turns if folder is not None else 0):
+            key = {"case": "latency", "run": name, "turn": turn, "budget": asked.budget}
+            run([Turn("unfog", "unfog_latency", "unfog", key, request)], book, home)
 
 
 def by_calls(asked: argparse.Namespace, home: Home, book: Book) -> None:
     """The run is fitted once, and judged at several numbers of calls."""
-    folder = home.cache / "runs" / f"fashion-{asked.budget}"
-    data = asked.data / "images_fashion_mnist" / "train.npz"
-    if not there(data, asked.judge):
+    if not there(asked.judge):
         return
-    if not (folder / "config.json").exists():
-        fit = [sys.executable, "-m", "unfog", "fit", str(data), "-o", str(folder), "--overwrite"]
-        subprocess.run([*fit, "--budget", asked.budget], check=True, env=home.ours())
+    folder = fitted("fashion", asked, home)
+    if folder is None:
+        return
     request = {"run": str(folder), "calls": CALLS, "count": asked.count}
     look = functools.partial(judged, asked.judge)
     for seed in range(asked.turns):
@@ -126,11 +153,35 @@ def told(records: list[Record]) -> str:
         head = ["calls", *map(str, found)]
         parts.append(markdown(head, [[f"Fréchet over that of {most} calls",
                                       *(said(v) for v in found.values())]]))  # fmt: skip
+    parts += latency_told(chosen(records, "unfog", case="latency"))
     parts.append(
         "Errors at equal numbers of calls on an exact mixture: [](solvers.md); tuned solvers "
         "beside all others on one net: [](few_steps.md).\n"
     )
     return "\n".join(parts)
+
+
+def latency_told(records: list[Record]) -> list[str]:
+    """Milliseconds of a draw and items a second."""
+    rows = []
+    for name in RUNS:
+        mine = [r for r in chosen(records, run=name) if "latency" in r]
+        if mine:
+            first = mine[0]
+            what = f"{name}: {first['net']} {first['width']}, {first['steps']} steps"
+            rows.append([what])
+            for size in AT_ONCE:
+                walls = [record["latency"][str(size)][0] for record in mine]
+                cpus = [record["latency"][str(size)][1] for record in mine]
+                rows[-1] += [said([1000 * w for w in walls]), said([size / c for c in cpus])]
+    if not rows:
+        return []
+    head = ["run"]
+    head += [x for n in AT_ONCE for x in (f"ms for {n}", "items per CPU-second")]
+    about = (
+        "A draw by the run's default, solver and steps, median of five in each turn, one thread:\n"
+    )
+    return [about, markdown(head, rows)]
 
 
 def drawn(records: list[Record], path: pathlib.Path) -> bool:
