@@ -29,6 +29,7 @@ from typing import Any
 from held import Held
 from scale_data import blobs, make_images, make_table
 
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
 PARTS = ("rows", "epochs", "samples", "images", "memory", "processes")
 ROWS = [100_000, 1_000_000, 2_000_000, 10_000_000]
 EPOCHS = [500_000, 1_000_000, 2_000_000]
@@ -44,12 +45,12 @@ def told(found: list[Row], row: Row) -> None:
     print(json.dumps(row), file=sys.stderr, flush=True)
 
 
-def run(command: list[str], **environment: str) -> dict[str, Any]:
+def run(command: list[str]) -> dict[str, Any]:
     """Run `unfog` and wait: seconds, CPU-seconds, and the most bytes that it held."""
-    return together([command], **environment)[0]
+    return together([command])[0]
 
 
-def together(commands: list[list[str]], **environment: str) -> list[dict[str, Any]]:
+def together(commands: list[list[str]], threads: int = 1) -> list[dict[str, Any]]:
     """Run `unfog` several times at once and wait for all."""
     begun = time.monotonic()
     with contextlib.ExitStack() as files:
@@ -59,7 +60,7 @@ def together(commands: list[list[str]], **environment: str) -> list[dict[str, An
             child = subprocess.Popen(
                 [sys.executable, "-m", "unfog", *command],
                 stderr=said,
-                env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+                env={**os.environ, **dict.fromkeys(THREADS, str(threads))},
             )
             running.append((command, child, said, Held(child)))
         return [ended(*one, begun) for one in running]
@@ -267,10 +268,10 @@ def processes(home: pathlib.Path, source: pathlib.Path, updates: int) -> list[Ro
         ),
     }  # fmt: skip
     ways = {
-        "1 thread": (["--set", "train.threads=1"], "1", 1),
-        "2 threads": (["--set", "train.threads=2"], "2", 1),
-        "2 processes": (["--set", "train.threads=1", "--nproc", "2"], "1", 1),
-        "2 runs at once": (["--set", "train.threads=1"], "1", 2),
+        "1 thread": (["--set", "train.threads=1"], 1, 1),
+        "2 threads": (["--set", "train.threads=2"], 2, 1),
+        "2 processes": (["--set", "train.threads=1", "--nproc", "2"], 1, 1),
+        "2 runs at once": (["--set", "train.threads=1"], 1, 2),
     }
     found = []
     for name, (many, case) in cases.items():
@@ -279,7 +280,7 @@ def processes(home: pathlib.Path, source: pathlib.Path, updates: int) -> list[Ro
             command = ["fit", *case, *more, "--steps", str(many), "--overwrite"]
             command += ["--set", "train.looks=0", "--set", f"train.log_every={max(1, many // 16)}"]
             outs = [home / f"run-processes-{number}" for number in range(runs)]
-            together([[*command, "-o", str(out)] for out in outs], OMP_NUM_THREADS=threads)
+            together([[*command, "-o", str(out)] for out in outs], threads)
             rate = sum(int(case[-1]) * pace(out) for out in outs)
             alone = alone or rate
             row = {"net": name, "how": way, "items_a_s": round(rate, 1)}

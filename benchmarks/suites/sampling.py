@@ -74,7 +74,7 @@ def latencies(asked: argparse.Namespace, home: Home, book: Book) -> None:
         folder = fitted(name, asked, home)
         request = {"run": str(folder), "sizes": AT_ONCE, "draws": 5}
         for turn in range(asked.turns if folder is not None else 0):
-            key = {"case": "latency", "run": name, "turn": turn, "budget": asked.budget}
+            key = {"case": "latency", "of": name, "turn": turn, "budget": asked.budget}
             run([Turn("unfog", "unfog_latency", "unfog", key, request)], book, home)
 
 
@@ -165,7 +165,7 @@ def latency_told(records: list[Record]) -> list[str]:
     """Milliseconds of a draw and items a second."""
     rows = []
     for name in RUNS:
-        mine = [r for r in chosen(records, run=name) if "latency" in r]
+        mine = [r for r in chosen(records, of=name) if "latency" in r]
         if mine:
             first = mine[0]
             what = f"{name}: {first['net']} {first['width']}, {first['steps']} steps"
