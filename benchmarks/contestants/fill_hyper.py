@@ -19,7 +19,8 @@ with child.phase("import"):
     import pandas as pd
     from hyperimpute.plugins.imputers import Imputers
 
-work = Work(child)
+with child.phase("fit"):
+    work = Work(child)
 
 
 def coded(rows: pd.DataFrame) -> np.ndarray:
