@@ -13,10 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import pathlib
-import subprocess
-import sys
 from typing import Any
 
 import solvers as peers
@@ -29,19 +26,13 @@ from unfog.tasks.generate import samples_of
 from unfog.tasks.levers import COUNTS, Quality, lines_of
 from unfog.tasks.pick import like_of
 
-LAST = 1e-3
-"""The last level of DEIS, which gives NaN at 0."""
-
 
 def best(quality: Quality, entrant: tuned.Entrant, library: str, calls: int) -> Point | None:
     """The library's solver and grid that end nearest to where the flow does."""
     model, found = quality.model, []
     for name in tuned.NAMES[library]:
-        run = peers.entrants()[library][name]
-        most = (calls + 1) // 2 if name in tuned.TWICE else calls
-        last = LAST if name.startswith("DEIS") else 0.0
         for way in tuned.WAYS:
-            state = entrant.ended(run, way, calls, most, last)
+            state = entrant.ended(library, name, way, calls)
             error = math.inf if state is None else quality.ends.error(state)
             if math.isfinite(error):
                 found.append((error, name, way, state))
@@ -99,10 +90,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("levers.json"))
     parser.add_argument("--picture", type=pathlib.Path)
     asked = parser.parse_args()
-    if asked.peers and os.environ.get("UNFOG_PEERS") is None:
-        home = str(pathlib.Path(__file__).resolve().parents[1] / "src")
-        env = {**os.environ, "UNFOG_PEERS": "1", "PYTHONPATH": home}
-        sys.exit(subprocess.call([asked.peers, *sys.argv], env=env))
+    peers.handed_over(asked.peers)
     torch.set_num_threads(1)
     found = measured(asked)
     asked.out.write_text(json.dumps(found.to_json(), indent=1), encoding="utf-8")

@@ -302,16 +302,23 @@ def least(members: dict[str, list[float | None]], i: int) -> float:
     return min((v[i] for v in members.values() if v[i] is not None), default=float("inf"))
 
 
+def handed_over(python: str | None) -> None:
+    """Run this script again by that python, which has the peers, and end as it does; nothing where
+    it is None, or already at work.
+    """
+    if python and os.environ.get("UNFOG_PEERS") is None:
+        home = str(pathlib.Path(__file__).resolve().parents[1] / "src")
+        env = {**os.environ, "UNFOG_PEERS": "1", "PYTHONPATH": home}
+        sys.exit(subprocess.call([python, *sys.argv], env=env))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="a python that has diffusers and k-diffusion")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("solvers.json"))
     parser.add_argument("--turns", type=int, default=15)
     asked = parser.parse_args()
-    if asked.peers and os.environ.get("UNFOG_PEERS") is None:
-        home = str(pathlib.Path(__file__).resolve().parents[1] / "src")
-        env = {**os.environ, "UNFOG_PEERS": "1", "PYTHONPATH": home}
-        sys.exit(subprocess.call([asked.peers, *sys.argv], env=env))
+    handed_over(asked.peers)
     torch.set_num_threads(1)
     result = {
         "calls": CALLS,

@@ -17,10 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import tempfile
 from typing import Any
 
@@ -65,17 +62,19 @@ class Entrant:
 
     def __init__(self, model: Any, count: int, seed: int):
         path, away = model.net.path, away_of(model, {})
-        self.model, self.count = model, count
+        self.model, self.count, self.solvers = model, count, peers.entrants()
         self.predict = guided(
             model.net, None, model.config.scale, weaker=model.weaker_at(away), away=away
         )
         self.noise = path.prior(blank(model.config, count), rng=SampleRng(seed, range(count)))
 
-    def ended(self, run: peers.Run, way: str, calls: int, most: int, last: float) -> Tensor | None:
-        """Where a peer ends with as many steps, at most `most`, as fit into the calls; None where
-        it fails.
+    def ended(self, library: str, name: str, way: str, calls: int) -> Tensor | None:
+        """Where a library's solver ends with as many steps as fit into the calls; None where it
+        fails.
         """
-        path = self.model.net.path
+        run, path = self.solvers[library][name], self.model.net.path
+        most = (calls + 1) // 2 if name in TWICE else calls
+        last = 1e-3 if name.startswith("DEIS") else 0.0  # at 0 it gives NaN
 
         def by_level(x: Tensor, level: Tensor) -> Tensor:
             t = time_at(path, float(torch.atan(level)))
@@ -129,11 +128,9 @@ class Bench:
     def own(self, **how: Any) -> dict[str, float]:
         return self.measured(self.model.sample(self.count, seed=SEED, show=False, **how).state)
 
-    def peer(
-        self, run: peers.Run, way: str, calls: int, most: int, last: float
-    ) -> dict[str, float] | None:
+    def peer(self, library: str, name: str, way: str, calls: int) -> dict[str, float] | None:
         """A peer's figures; None where it fails."""
-        state = self.entrant.ended(run, way, calls, most, last)
+        state = self.entrant.ended(library, name, way, calls)
         return None if state is None else self.measured(state)
 
 
@@ -149,16 +146,13 @@ def compared(bench: Bench, calls: tuple[int, ...], only: str = "") -> dict[str, 
             n: bench.own(steps=n, solver=model.config.solver, grid=model.config.grid) for n in calls
         },
     }
-    entrants = peers.entrants()
     for library, names in NAMES.items():
         for name in names:
             if only not in name:
                 continue
-            run, rows = entrants[library][name], {}
+            rows: dict[int, Any] = {}
             for n in calls:
-                last = 1e-3 if name.startswith("DEIS") else 0.0  # at 0 it gives NaN
-                most = (n + 1) // 2 if name in TWICE else n
-                tried = {way: bench.peer(run, way, n, most, last) for way in WAYS}
+                tried = {way: bench.peer(library, name, way, n) for way in WAYS}
                 good = {way: got for way, got in tried.items() if got is not None}
                 if good:
                     way = min(good, key=lambda w: good[w]["frechet"])
@@ -218,10 +212,7 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tuned.json"))
     parser.add_argument("--picture", type=pathlib.Path)
     asked = parser.parse_args()
-    if asked.peers and os.environ.get("UNFOG_PEERS") is None:
-        home = str(pathlib.Path(__file__).resolve().parents[1] / "src")
-        env = {**os.environ, "UNFOG_PEERS": "1", "PYTHONPATH": home}
-        sys.exit(subprocess.call([asked.peers, *sys.argv], env=env))
+    peers.handed_over(asked.peers)
     torch.set_num_threads(1)
     torch.set_grad_enabled(False)
     calls = tuple(asked.calls)
