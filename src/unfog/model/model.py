@@ -17,6 +17,7 @@ from unfog.maths.product import fieldwise
 from unfog.maths.randomness import Rng
 from unfog.maths.states import State, each, entries_mean, expand, lead
 from unfog.maths.times import Times
+from unfog.model.compiled import Compiled
 from unfog.model.half import half
 
 Cond = dict[str, Tensor] | None
@@ -80,6 +81,7 @@ class Model(nn.Module):
         self.sigma_data = sigma_data
         self.precision = precision
         self._lent: list[nn.Module] = []  # a list, so that it is no part of the model
+        self._compiled: Compiled | None = None
 
     @property
     def told(self) -> bool:
@@ -108,7 +110,9 @@ class Model(nn.Module):
         scaled = fieldwise(
             self.path, lambda path, x, kept: self._scale(path, x, kept, t), x_t, keep
         )
-        net = self._lent[0] if self._lent else self.net
+        net: Any = self._lent[0] if self._lent else self.net
+        if self._compiled is not None and self.training and torch.is_grad_enabled():
+            net = self._compiled
         with self._cast(batch.device):
             if keep is None:
                 y = net(scaled, level, cond, later)
@@ -171,6 +175,19 @@ class Model(nn.Module):
             yield
         finally:
             self.precision, self._lent = before, lent
+
+    @contextlib.contextmanager
+    def compiling(self, way: str) -> Iterator[Compiled | None]:
+        """Within, what is learnt goes through the net compiled; "no" leaves it.
+
+        Args:
+            way: of `model.compiled.WAYS`.
+        """
+        self._compiled = found = None if way == "no" else Compiled(self.net, way)
+        try:
+            yield found
+        finally:
+            self._compiled = None
 
     def loss(
         self,

@@ -29,6 +29,8 @@ class TrainConfig(Part):
         recompute: activations inside blocks are not kept but computed again in the backward pass.
         memory: bytes that the run may hold at its peak (on cuda: on the device); None = what there
             is.
+        compile: a way of `model.compiled` in which updates go through torch's compiler; "auto"
+            leaves it to the plan, "no" goes without.
         known: share of the training rows in which some columns, drawn at random, are known, so that
             the model can fill; tables only.
         augmentations: which of the kind's; all where empty.
@@ -64,6 +66,7 @@ class TrainConfig(Part):
     crop: float = Field(default=0.0, ge=0, le=1)
     crop_sizes: tuple[float, ...] = (0.5, 0.25)
     precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
+    compile: str = Field(default="auto", pattern="^(auto|no|kernels|graphs)$")
     threads: int = Field(default=1, ge=1)
     budget: float | None = Field(default=None, gt=0)
     shard: str = Field(default="ddp", pattern="^(ddp|fsdp)$")

@@ -39,8 +39,10 @@ RATE = 20_000
 """Items a second that a thread of a CPU trains on at most."""
 LARGEST = 8192
 """A batch is not larger unless asked."""
-FREE = ("train.micro", "train.recompute", "train.memory")
-"""Settings that a run may be resumed with another value of: they change no update."""
+FREE = ("train.micro", "train.recompute", "train.memory", "train.compile")
+"""Settings that a run may be resumed with another value of: they change no update, but for the last
+bits.
+"""
 
 
 @together
@@ -199,7 +201,7 @@ def founded(
     world = here()
     _read_alike(prepared, world)
     at("fit.plan")
-    prepared = _as_chief(plan(prepared, used, wishes), world)
+    prepared = _as_chief(plan(prepared, used, wishes, quiet=quiet), world)
     show_plan(prepared.config.plan, quiet=quiet)
     if not wishes.dry:
         world.lead(lambda: _founded(folder, prepared, overwrite))

@@ -252,6 +252,8 @@ def learn(
             pace.aside, pace.ahead = course.looked, looks.ahead(step, course.horizon.steps)
 
     def after(step: int) -> None:
+        if step == course.start + 1 and quick is not None and quick.failed is not None:
+            note(f"note: training goes on without the compiler: {quick.failed}", quiet=quiet)
         if looks.due(step, course.horizon.steps):
             look(step)
         if weaker.due(step, course.horizon.steps):
@@ -264,8 +266,13 @@ def learn(
 
     before = torch.get_num_threads()
     torch.set_num_threads(min(config.train.threads, threads(world)))
+    way = "no" if config.train.compile == "auto" else config.train.compile
     try:
-        with signals() as asked, bar("learning", 1.0, show=show) as line:
+        with (
+            signals() as asked,
+            model.compiling(way) as quick,
+            bar("learning", 1.0, show=show) as line,
+        ):
             follow(
                 loop, course, pace, config, log, line, save, asked, world, looks, after, quiet=quiet
             )

@@ -4,40 +4,27 @@ reason, and to what the run will take.
 
 from __future__ import annotations
 
-import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from unfog.errors import ResourceError
-from unfog.nets.outline import outline
-from unfog.tasks.assemble import build_model, build_objective, entries
+from unfog.tasks.assemble import entries
 from unfog.tasks.brief import BRIEFLY, HURRIED
 from unfog.tasks.calibrate import calibrating
+from unfog.tasks.compiling import compiled
 from unfog.tasks.config import Config
 from unfog.tasks.drawing import drawn_in
-from unfog.tasks.learn import batches_of
 from unfog.tasks.looking import PICTURE, Looking, looking
 from unfog.tasks.planrows import reasons, rows, warnings
 from unfog.tasks.prepare import Prepared
 from unfog.tasks.sizes import ENOUGH, Size, climb, ladder
-from unfog.tasks.teach import learning
-from unfog.tasks.within import (
-    LATER,
-    SHARE,
-    Arrangement,
-    arrange,
-    beyond,
-    smaller,
-    too_large,
-    watching,
-)
+from unfog.tasks.trials import Trials
+from unfog.tasks.within import SHARE, too_large, watching
 from unfog.train import memory
-from unfog.train.batches import Batches
 from unfog.train.dist import here, threads
-from unfog.train.plan import Cost, Need, cheapest, measure, need
+from unfog.train.plan import Cost, Need
 
 FINE = 64
 """States of fewer numbers are never computed in bfloat16 unless asked."""
@@ -84,133 +71,9 @@ class Wishes:
     ends: bool = True
 
 
-@dataclass
-class Trials:
-    """Measured costs by size, each tried once."""
-
-    prepared: Prepared
-    device: torch.device
-    precision: str
-    seconds: float = 1.0
-    known: dict[str, Cost] = field(default_factory=dict)
-    needs: dict[str, Need] = field(default_factory=dict)
-    ways: dict[str, Arrangement] = field(default_factory=dict)
-    begun: int = field(default_factory=memory.resident)
-    tried: list[dict[str, Any]] = field(default_factory=list)
-
-    def config(self, size: Size) -> Config:
-        config = self.prepared.config
-        made = {"batch": size.batch, **({} if size.lr is None else {"lr": size.lr})}
-        train = config.train.model_copy(update=made)
-        return config.model_copy(update={"net": size.net, "train": train})
-
-    def need(self, size: Size) -> Need:
-        """Memory by arithmetic. Raises ResourceError if that is more than there is."""
-        key = json.dumps(size.net, sort_keys=True)
-        if key not in self.needs:
-            config = self.config(size)
-            with outline():  # nothing is allocated
-                alone = Need(memory.weights(build_model(config)), 0.0)
-            free = memory.available(self.device)
-            if free is not None and alone.training(1) > SHARE * free:
-                raise too_large(alone.training(1), free, alone, 1)
-            batches = batches_of(self.prepared.with_config(config))
-            model = build_model(config).to(self.device)
-            self.needs[key] = need(model, batches, build_objective(config))
-        return self.needs[key]
-
-    def check(self, size: Size) -> None:
-        """Raises ResourceError where a size takes more memory than there is, before it is tried."""
-        if self.prepared.config.train.memory is not None:
-            self.way(size)
-            return
-        wanted, free = self.need(size).training(size.batch), memory.available(self.device)
-        if free is not None and wanted > SHARE * free:
-            raise too_large(wanted, free, self.need(size), size.batch)
-
-    def way(self, size: Size) -> Arrangement:
-        """How an update is made within the memory that is stated. Raises ResourceError."""
-        limit, key = self.prepared.config.train.memory, self._key(size)
-        if limit is None:
-            train = self.prepared.config.train
-            return Arrangement(train.micro, train.recompute)
-        if key not in self.ways:
-            peak = memory.peak()
-            if self.device.type == "cpu" and peak > limit:
-                raise beyond(limit, peak, self.need(size))
-            held = self.begun + LATER
-            self.ways[key] = arrange(self.need(size), size.batch, limit, held, self.device)
-        return self.ways[key]
-
-    @staticmethod
-    def _key(size: Size) -> str:
-        return json.dumps([size.net, size.batch], sort_keys=True)
-
-    def fits(self, size: Size, *, whole: bool = False) -> bool:
-        """True where `check` has nothing against it; with `whole`, with a batch at once."""
-        try:
-            self.check(size)
-            if whole and self.way(size) != Arrangement():
-                return False
-        except ResourceError:
-            return False
-        return True
-
-    def cost(self, size: Size, *, once: bool = False) -> Cost:
-        """The cheapest precision and threads at this size; `once` tries only the plain ones."""
-        self.check(size)
-        most = threads(here())
-
-        def trial(precision: str, threads: int) -> Cost:
-            return self._trial(size, precision, threads)
-
-        if once:
-            return trial("float32" if self.precision == "auto" else self.precision, most)
-        return cheapest(trial, self.device, self.precision, most)
-
-    def _trial(self, size: Size, precision: str, threads: int) -> Cost:
-        key = json.dumps([size.net, size.batch, precision, threads], sort_keys=True)
-        if key in self.known:
-            return self.known[key]
-        config = self.config(size)
-        while True:
-            way = self.way(size)
-            cost = self.known[key] = measure(
-                build_model(config).to(self.device),
-                _share(batches_of(self.prepared.with_config(config))),
-                learning(config, self.device),
-                precision=precision,
-                threads=threads,
-                budget=self.seconds,
-                micro=way.micro,
-                recomputed=way.recomputed,
-            )
-            if not self._over(size, cost):
-                break
-        about = {"size": size.words, "batch": size.batch, "precision": precision}
-        self.tried.append({**about, "threads": threads, "seconds": cost.seconds})
-        return cost
-
-    def _over(self, size: Size, cost: Cost) -> bool:
-        """Whether an update took more than is stated, so that less is to be tried at once."""
-        limit = self.prepared.config.train.memory
-        spare = memory.SPARE * self.need(size).weights if self.device.type == "cpu" else 0
-        if limit is None or cost.peak + spare <= limit:
-            return False
-        less = smaller(self.way(size), size.batch)
-        if less is None:
-            raise beyond(limit, self.begun, self.need(size))
-        self.ways[self._key(size)] = less
-        return True
-
-
-def _share(batches: Batches) -> Batches:
-    """What this process takes of every batch, where several train together."""
-    rows = here().share(batches.size)
-    return replace(batches, size=rows.stop - rows.start)
-
-
-def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
+def plan(
+    prepared: Prepared, device: torch.device, wishes: Wishes, *, quiet: bool = True
+) -> Prepared:
     """Fix what the user has not: size, batch and steps by the budget, precision, threads by trial.
 
     Returns: the preparation with its configuration complete; `config.plan` holds the facts: rows
@@ -220,6 +83,14 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     begun, worked = time.monotonic(), time.process_time()
     trials = Trials(prepared, device, _precision(prepared.config, wishes))
     size, why, cost = _settled(trials, wishes, begun)
+    asked = prepared.config.train.compile
+    compiling, compiler = (
+        ("no", "no time was given") if asked == "auto" else (asked, "as asked for")
+    )
+    if cost is not None:
+        ahead = None if wishes.steps else wishes.left - (time.monotonic() - begun)
+        cost, compiler = compiled(trials, size, cost, ahead, dry=wishes.dry, quiet=quiet)
+        compiling = cost.compiled
     planning = time.monotonic() - begun
     busy = planning / max(1e-3, time.process_time() - worked)  # others use this machine too
     wanted = trials.need(size)
@@ -232,12 +103,13 @@ def plan(prepared: Prepared, device: torch.device, wishes: Wishes) -> Prepared:
     closing += measuring
     how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
     how |= {"recompute": way.recomputed, "calibrate": calibrated}
+    how |= {"compile": compiling}
     train = config.train.model_copy(update=how)
     config = config.model_copy(update={"train": train, "sampling_precision": drawn.precision})
     config, watched = _watched(config, prepared, cost, wishes)
     looked = watching(prepared, config)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes, looked)
-    facts["looking"] = watched
+    facts |= {"looking": watched, "compiler": compiler}
     free, items = facts["available_bytes"], prepared.count
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)

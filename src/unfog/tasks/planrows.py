@@ -17,6 +17,7 @@ MANY = 1000
 """Passes over the data from which a net is likely to copy it."""
 FEW = 300
 """Updates below which a model has hardly begun to learn."""
+_COMPILED = {"no": "not used", "kernels": "kernels for this net", "graphs": "kernels as one graph"}
 
 
 def rows(
@@ -46,6 +47,7 @@ def rows(
             f"{t.threads} on {config.device}",
             _precision(facts["tried"], "threads", entries(config)),
         ),
+        ("compiler", _COMPILED[t.compile], facts["compiler"]),
         (
             "step size",
             f"{config.schedule['name']} from {t.lr:g}",
@@ -119,7 +121,7 @@ def _space_why(config: Config) -> str:
 
 def _precision(tried: list[dict[str, Any]], what: str, numbers: int) -> str:
     last = [one for one in tried if one["batch"] == tried[-1]["batch"]] if tried else []
-    last = [one for one in last if one["size"] == tried[-1]["size"]]
+    last = [one for one in last if one["size"] == tried[-1]["size"] and one["compiled"] == "no"]
     seen = {one[what]: one["seconds"] for one in last}
     if len(seen) > 1:
         return "measured: " + ", ".join(f"{k} {1000 * v:.3g} ms a step" for k, v in seen.items())

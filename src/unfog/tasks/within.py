@@ -45,6 +45,10 @@ class Arrangement:
     micro: int | None = None
     recomputed: bool = False
 
+    @property
+    def plain(self) -> bool:
+        return self == Arrangement()
+
     def said(self, batch: int) -> str:
         """In words; empty where nothing is unusual."""
         pieces = [] if self.micro is None else [f"{-(-batch // self.micro)} pieces a batch"]

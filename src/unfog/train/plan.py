@@ -31,6 +31,9 @@ class Cost:
     Attributes:
         seconds: per update.     peak: bytes, the most that was held; on cuda the tensors there.
         held: bytes that were held between updates.
+        compiled: "no", or a way of `model.compiled`.     compiling: seconds that took in the trial.
+            A process keeps what it has compiled, so that a run does not wait again.
+        failed: why it did not work, if it was tried and did not.
     """
 
     precision: str
@@ -38,6 +41,9 @@ class Cost:
     seconds: float
     peak: int = 0
     held: int = 0
+    compiled: str = "no"
+    compiling: float = 0.0
+    failed: str | None = None
 
 
 def measure(
@@ -50,11 +56,13 @@ def measure(
     budget: float,
     micro: int | None = None,
     recomputed: bool = False,
+    compiled: str = "no",
 ) -> Cost:
     """Time real updates of `model`, which is used up, for about `budget` seconds.
 
     The first two don't count, and at least three are timed; of a slow net one, and of a very slow
-    one the first. The median is what a shared machine gives.
+    one the first. The median is what a shared machine gives. Of a compiled net the time begins when
+    the first update is over.
     """
     model.precision = precision
     recompute(model.net, recomputed)
@@ -64,9 +72,9 @@ def measure(
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     endless = Horizon(10**9)
-    held = 0
+    held, first, failed = 0, 0.0, None
     try:
-        with Watch(device) as watch:
+        with Watch(device) as watch, model.compiling(compiled) as quick:
             ema = Ema(model)
             begun = last = time.perf_counter()
             for progress in train(
@@ -82,6 +90,13 @@ def measure(
             ):
                 float(progress.loss)  # waits for the device
                 now = time.perf_counter()
+                if quick is not None and progress.step == 1:
+                    first, failed = now - begun, quick.failed
+                    begun = last = now
+                    if failed is not None:
+                        taken.append(first)
+                        break
+                    continue
                 spent = now - begun
                 if progress.step > 2 or spent > PATIENCE * budget:
                     taken.append(now - last)
@@ -91,7 +106,9 @@ def measure(
                 last = time.perf_counter()
     finally:
         torch.set_num_threads(before)
-    return Cost(precision, threads, median(taken), watch.peak, held)
+    each = median(taken)
+    compiling = max(0.0, first - each)
+    return Cost(precision, threads, each, watch.peak, held, compiled, compiling, failed)
 
 
 @dataclass(frozen=True)
