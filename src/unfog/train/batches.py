@@ -109,7 +109,14 @@ def _order(seed: int, count: int, epoch: int) -> np.ndarray:
 
 
 def to_device(values: Any, device: torch.device) -> Any:
-    """A tensor or dict of tensors on `device`."""
+    """A tensor or dict of tensors on `device`; None stays."""
+    return moved(values, lambda v: v.to(device, non_blocking=True))
+
+
+def moved(values: Any, move: Callable[[Tensor], Tensor]) -> Any:
+    """A tensor, or a dict of tensors, each moved; None stays."""
+    if values is None:
+        return None
     if isinstance(values, dict):
-        return {name: to_device(value, device) for name, value in values.items()}
-    return values.to(device, non_blocking=True)
+        return {name: move(value) for name, value in values.items()}
+    return move(values)

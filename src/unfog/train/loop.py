@@ -21,7 +21,8 @@ from unfog.model.ema import Ema
 from unfog.model.model import Model
 from unfog.nets.conditions import dropout
 from unfog.nets.units import Dropout, dropping
-from unfog.train.batches import Batches, to_device
+from unfog.train.ahead import ahead
+from unfog.train.batches import Batches
 from unfog.train.dist import ALONE, World
 from unfog.train.importance import Importance, weighted
 from unfog.train.optim import clipped
@@ -130,7 +131,8 @@ def train(
         rescue = Rescue(model, ema, optimiser, memory, patience=patience, tries=0)
     rescue.begin(start)
     paired = objective.coupling is not None  # pairs are chosen in the whole batch
-    for step, batch in enumerate(batches.since(start, None if paired else share), start):
+    coming = ahead(batches.since(start, None if paired else share), device)
+    for step, batch in enumerate(coming, start):
         if step >= horizon.steps:
             break
         spoil = not trial and at("train.step", step + 1)
@@ -141,8 +143,7 @@ def train(
         if memory is not None:
             drawn = memory.times()
             asked = replace(objective, times=drawn, weight=weighted(objective.weight, drawn))
-        given = (batch.x, batch.cond, batch.z, batch.keep)
-        inputs = [None if v is None else to_device(v, device) for v in given]
+        inputs = [batch.x, batch.cond, batch.z, batch.keep]
         said: list[str] = []
         found = None
         while found is None:
