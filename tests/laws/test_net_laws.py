@@ -75,23 +75,6 @@ CASES = {
         plain(1, 7, 6),
         [1, 7, 6],
     ),
-    "experts": (
-        "experts",
-        {
-            "shape": [1, 8, 6],
-            "at": 0.5,
-            "width": 8,
-            "mult": [1, 2],
-            "blocks": 1,
-            "attention": [False, True],
-            "coarse": 2,
-            "coarse_width": 32,
-            "coarse_depth": 1,
-            "coarse_vector": 16,
-        },
-        plain(1, 8, 6),
-        [1, 8, 6],
-    ),
     "dit-1": ("dit", {"shape": [3, 7], "width": 24, "depth": 2, "heads": 2}, plain(3, 7), [1, 7]),
     "dit-2": (
         "dit",

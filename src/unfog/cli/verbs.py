@@ -208,6 +208,7 @@ def sample(
     given: Many = None,
     scale: float | None = None,
     autoguidance: float | None = None,
+    interval: tuple[float, float] | None = None,
     steps: int | None = None,
     solver: str | None = None,
     grid: str | None = None,
@@ -250,6 +251,8 @@ def sample(
     autoguidance
         Guidance away from an early state of the model, where the run stored one: 1 switches it off
             and asks the net half as often. A --scale takes its place, unless both are given.
+    interval
+        LOW HIGH: times between which autoguidance acts, 0 = data and 1 = noise; 0 1 for all.
     steps
         Sampling steps.
     solver
@@ -311,6 +314,7 @@ def sample(
         "given": conditions(model, given or [], count),
         "scale": scale,
         "autoguidance": autoguidance,
+        "interval": interval,
         "steps": steps,
         "solver": solver,
         "grid": grid,

@@ -125,42 +125,6 @@ class Angle(Times):
         return path.time_at_angle(u.double() * (torch.pi / 2))
 
 
-@times.add("parted", reference="Balaji et al. 2022, eDiff-I, sec. 4.1 (experts by noise level)")
-@dataclass(frozen=True)
-class Parted(Times):
-    """A share of the times above a noise level, uniform in angle; the others below, logit-normal.
-
-    For nets of two experts, each of which has its own part of every batch: the share is how many
-    samples the first one sees, and weighs nothing.
-
-    Args:
-        at: noise level in (0, 1), atan2(sigma, alpha) / (pi / 2).     share: above it, in (0, 1).
-        mean, std: of logit(t) below.
-    """
-
-    at: float = 0.84
-    share: float = 0.75
-    mean: float = 0.0
-    std: float = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not (0 < self.at < 1 and 0 < self.share < 1 and self.std > 0):
-            raise ArgumentError(
-                f"parted needs 0 < at < 1, 0 < share < 1 and std > 0; got {self.at}, "
-                f"{self.share}, {self.std}"
-            )
-
-    def quantile(self, path: Affine, u: Tensor) -> Tensor:
-        u, below = u.double(), 1 - self.share
-        angle = torch.tensor(self.at, dtype=torch.float64) * (torch.pi / 2)
-        rest = ((u - below) / self.share).clamp(0, 1)
-        above = path.time_at_angle(angle + (torch.pi / 2 - angle) * rest)
-        most = torch.special.ndtr((torch.logit(path.time_at_angle(angle)) - self.mean) / self.std)
-        inside = torch.special.ndtri((u / below).clamp(0, 1) * most)
-        return torch.where(u < below, torch.sigmoid(self.mean + self.std * inside), above)
-
-
 @times.add(
     "loss_aware",
     aliases=("importance",),

@@ -2,7 +2,6 @@
 
 from unfog.nets.conditions import Conditions, Embedded, dropout, null
 from unfog.nets.dit import DiT
-from unfog.nets.experts import Experts
 from unfog.nets.mlp import MLP
 from unfog.nets.registry import nets
 from unfog.nets.rnn import RNN
@@ -16,7 +15,6 @@ __all__ = [
     "Conditions",
     "DiT",
     "Embedded",
-    "Experts",
     "Points",
     "Sets",
     "TableNet",

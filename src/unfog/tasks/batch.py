@@ -129,7 +129,7 @@ def _drawn(
     keep = None if held is None else held.keep
     predict = guided(
         model.net, cond, scale, jumps=how.jumps, keep=keep, streams=streams,
-        weaker=model.weaker_at(away), away=away,
+        weaker=model.weaker_at(away), away=away, interval=model.config.interval,
     )  # fmt: skip
     if held is not None:
         predict = holding(predict, model, held)

@@ -104,7 +104,7 @@ def calibrate(model: Trained, states: State, *, show: bool | None = None) -> dic
             x_t = path.prior(blank(config, rows, model.device), rng=rng)
             predict = guided(
                 model.net, None, 1.0, jumps=how.jumps,
-                weaker=model.weaker_at(away), away=away,
+                weaker=model.weaker_at(away), away=away, interval=model.config.interval,
             )  # fmt: skip
             before = sum(k for k in counts if k < steps)
             one = measured(

@@ -11,6 +11,7 @@ from typing import Any
 from unfog.kinds.splits import PARTS, Splits
 from unfog.model import files
 from unfog.tasks.config import Config
+from unfog.tasks.weaker import autoguided
 
 PIPELINES = {"image": "unconditional-image-generation"}
 """Hugging Face's name of what a model of a kind does, where there is one."""
@@ -41,7 +42,7 @@ def write_card(
         "training": f"{t.steps} steps of {t.batch}, {t.precision}, {device}",
         "sampling": f"{config.solver['name']}, {config.sampling_steps} steps, eta {config.eta}",
         "guidance scale": config.scale,
-        "autoguidance": config.autoguidance,
+        "autoguidance": autoguided(config),
         "seed": config.seed,
     }
     lines = [

@@ -134,7 +134,7 @@ class Config(Part):
         filling: how `fill` reveals categories; runs of before it was here, as they were trained.
         sampling_precision: what the net computes in to draw, on machines that are quick in it.
         scale: of guidance by conditions.     autoguidance: strength of guidance away from the
-            weaker model of `train.weaker`; 1 = none.
+            weaker model of `train.weaker`; 1 = none.     interval: times between which that acts.
         path, target: of the state, or of its number fields where `fields` says that it is a dict.
         shape: of a state that is one tensor.
         fields: of a state that is a dict: name -> {"type": "number", "size": n} or {"type":
@@ -169,6 +169,7 @@ class Config(Part):
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)
     autoguidance: float = Field(default=1.0, ge=1)
+    interval: tuple[float, float] = (0.0, 1.0)
     net: dict[str, Any]
     space: dict[str, Any]
     sigma_data: float = Field(gt=0)

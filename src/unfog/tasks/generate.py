@@ -144,6 +144,7 @@ def generate(
     given: dict[str, Any] | None = None,
     scale: float | None = None,
     autoguidance: float | None = None,
+    interval: tuple[float, float] | None = None,
     steps: int | None = None,
     solver: str | dict[str, Any] | None = None,
     grid: str | dict[str, Any] | None = None,
@@ -174,6 +175,7 @@ def generate(
         scale: guidance strength, 1 = the conditional model unchanged.
         autoguidance: strength of guidance away from the run's weaker model, 1 = none. A scale or
             another guide that is asked for takes its place, unless both are.
+        interval: (low, high), times between which autoguidance acts; the run's own where None.
         steps, solver, grid, eta, corrector: how to sample. The run's own choice where None, as for
             scale; names take options: "unipc:order=4".
         reveal: in which order masked categories are revealed; the run's own order where
@@ -198,6 +200,8 @@ def generate(
         raise ArgumentError(f"the number of samples is a whole number, 1 or more; got {count!r}")
     if batch is not None and batch < 1:
         raise ArgumentError(f"batch is a whole number, 1 or more; got {batch!r}")
+    if interval is not None:
+        model = model.between(interval)
     how = build_sampling(
         model.config,
         solver=solver,

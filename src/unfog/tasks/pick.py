@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from unfog.tasks.trained import Trained
 
 ASKED = ("nfe", "budget", "tol", "steps")
-OTHER = ("eta", "corrector", "reveal", "guide", "begin", "held")
+OTHER = ("eta", "interval", "corrector", "reveal", "guide", "begin", "held")
 """Choices that make a request another than those that errors were measured on."""
 PROBE = (2, 8)
 """Steps of the two draws that tell what a call and what all the rest costs."""

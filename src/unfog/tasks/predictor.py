@@ -36,16 +36,19 @@ def guided(
     streams: Sequence[Rng | None] = (None, None),
     weaker: Model | None = None,
     away: float = 1.0,
+    interval: tuple[float, float] = (0.0, 1.0),
 ) -> Callable[..., Any]:
     """The net's prediction given conditions (None: of nothing), guided by `scale`.
 
     Args:
         jumps, keep: as for `Model.bind`.     streams: its `rng`, with conditions and without.
         weaker, away: an earlier state of the net, and the strength of guidance away from it.
+        interval: times between which that guidance acts.
     """
     if weaker is not None and away != 1:
         told = guided(net, cond, scale, jumps=jumps, keep=keep, streams=streams)
-        return auto(told, _alike(weaker, net, cond, keep, jumps=jumps), scale=away)
+        worse = _alike(weaker, net, cond, keep, jumps=jumps)
+        return auto(told, worse, scale=away, interval=interval)
     predict = net.bind(cond, rng=streams[0], keep=keep, jumps=jumps)
     if cond is None:
         return predict

@@ -244,6 +244,7 @@ def resolve(
         ),
         "scale": offered["scale"] if given else 1.0,
         "autoguidance": own.get("autoguidance", 1.0),
+        "interval": own.get("interval", (0.0, 1.0)),
         "sigma_data": 1.0,
         "shape": [],
         "train": TrainConfig.model_construct(

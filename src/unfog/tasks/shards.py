@@ -60,6 +60,7 @@ def draw_shard(
     given: dict[str, Any] | None = None,
     scale: float | None = None,
     autoguidance: float | None = None,
+    interval: tuple[float, float] | None = None,
     steps: int | None = None,
     solver: str | None = None,
     grid: str | None = None,
@@ -96,6 +97,7 @@ def draw_shard(
             name: value
             for name, value in (
                 ("autoguidance", autoguidance),
+                ("interval", interval),
                 ("reveal", reveal),
                 ("tol", tol),
                 ("constraints", constraints),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from unfog.guide.blend import blend
-from unfog.maths.states import State
+from unfog.maths.states import State, each, expand
 from unfog.model.model import Cond, Model, Predictor
 from unfog.tasks.assemble import build_objective
 from unfog.tasks.config import Config
@@ -28,12 +28,14 @@ class Guided:
     Args:
         net: a trained model.     scale: of guidance, 1 = its conditional prediction unchanged.
         weaker, away: its earlier state, and the strength of guidance away from that.
+        interval: times between which that guidance acts.
     """
 
     net: Model
     scale: float = 1.0
     weaker: Model | None = None
     away: float = 1.0
+    interval: tuple[float, float] = (0.0, 1.0)
 
     def __call__(self, cond: Cond, keep: State | None = None) -> Predictor:
         @torch.no_grad()
@@ -42,10 +44,13 @@ class Guided:
             if cond is not None and self.scale != 1:
                 alone = self.net.predict(x_t, t, None, None, keep)
                 asked = blend(x_t, alone, [asked], [self.scale])
-            if self.weaker is None or self.away == 1:
+            low, high = self.interval
+            inside = (t >= low) & (t <= high)
+            if self.weaker is None or self.away == 1 or not bool(inside.any()):
                 return asked
             worse = self.weaker.predict(x_t, t, cond, None, keep)
-            return blend(x_t, worse, [asked], [self.away])
+            away = blend(x_t, worse, [asked], [self.away])
+            return each(lambda a, b: torch.where(expand(inside, a), b, a), asked, away)
 
         return predict
 
@@ -61,7 +66,8 @@ def learning(config: Config, device: torch.device) -> Objective:
     found = _teacher(told["run"], told["manifest"], str(device))
     away = told.get("autoguidance", 1.0)
     weaker = found.weaker_at(away)
-    return replace(objective, teacher=Guided(found.net, told["scale"], weaker, away))
+    guided = Guided(found.net, told["scale"], weaker, away, found.config.interval)
+    return replace(objective, teacher=guided)
 
 
 @functools.lru_cache(maxsize=1)  # plans ask for it again and again

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pathlib
 import shutil
 from collections.abc import Iterator, Sequence
@@ -66,6 +67,17 @@ class Trained:
 
         found = read(self.folder, self.net)
         return None if found is None else found.to(self.device)
+
+    def between(self, interval: tuple[float, float]) -> Trained:
+        """The same model with autoguidance between these times only. Raises ArgumentError."""
+        low, high = interval
+        if not 0 <= low < high <= 1:
+            raise ArgumentError(
+                f"interval is two times, 0 <= low < high <= 1, 0 = data; got {low}, {high}"
+            )
+        found = copy.copy(self)
+        found.config = self.config.model_copy(update={"interval": (float(low), float(high))})
+        return found
 
     def weaker_at(self, away: float) -> Model | None:
         """The weaker model, where guidance away from it at this strength asks it anything."""

@@ -154,7 +154,10 @@ def reference(
         cond: of all samples.     scale, away: of guidance by it, and of autoguidance.
     """
     mine = None if cond is None else {n: v[rows.start : rows.stop] for n, v in cond.items()}
-    predict = guided(model.net, mine, scale, weaker=model.weaker_at(away), away=away)
+    predict = guided(
+        model.net, mine, scale,
+        weaker=model.weaker_at(away), away=away, interval=model.config.interval,
+    )  # fmt: skip
     how = build_sampling(model.config, **fine(model), eta=0.0, corrector="none")
     path, rng = model.net.path, SampleRng(seed, rows)
     cut = how.grid(path, how.steps)

@@ -71,6 +71,13 @@ def with_weaker(config: Config, weaker: Weaker, ends: int) -> Config:
     return config.model_copy(update={"autoguidance": 1.0, "reasons": [*config.reasons, why]})
 
 
+def autoguided(config: Config) -> str:
+    """In words: how strong, and between which times unless between all."""
+    low, high = config.interval
+    some = f" for t from {low:g} to {high:g}" if (low, high) != (0, 1) else ""
+    return f"{config.autoguidance:g}" + (some if config.autoguidance != 1 else "")
+
+
 def checked_away(run: pathlib.Path, away: float) -> float:
     """A strength of autoguidance that this run can be sampled with.
 

@@ -68,6 +68,7 @@ def settings(config: Config) -> dict[str, Any]:
         ("eta", recipe.eta),
         ("scale", 1.0),
         ("autoguidance", 1.0),
+        ("interval", (0.0, 1.0)),
     ):
         if getattr(config, name) != usual:
             found[name] = getattr(config, name)

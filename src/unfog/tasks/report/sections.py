@@ -9,6 +9,7 @@ from typing import Any
 from unfog.tasks.report.commands import again, ended
 from unfog.tasks.report.cost import WATTS_CORE, WATTS_GPU, duration
 from unfog.tasks.report.facts import Facts
+from unfog.tasks.weaker import autoguided
 
 ICONS = {"good": "✓", "warn": "!", "bad": "✗", "note": "·"}
 GRAVE = 0.75
@@ -196,7 +197,7 @@ def learnt(facts: Facts) -> str:
             "items per second": last.get("items_per_second", "?"),
             "skipped updates": last.get("skipped", "?"),
             "sampling": f"{c.solver['name']}, {c.sampling_steps} steps, eta {c.eta:g}, guidance "
-            f"scale {c.scale:g}, autoguidance {c.autoguidance:g}",
+            f"scale {c.scale:g}, autoguidance {autoguided(c)}",
         }
     )
 
