@@ -188,3 +188,53 @@ def test_a_teacher_is_guided_as_samples_are(run):
     told = Guided(run.net, 1.0, run.weaker, 1.5)(None)(x_t, t)
     wanted = guided(run.net, None, 1.0, weaker=run.weaker, away=1.5)(x_t, t[0])
     assert torch.allclose(told, wanted, atol=1e-5)
+
+
+def test_it_is_turned_away_from_between_two_times_only(run):
+    x_t, strong = torch.randn(5, 3), run.net.bind(None)
+    predict = guided(run.net, None, 1.0, weaker=run.weaker, away=2.0, interval=(0.2, 0.6))
+    for t, inside in ((0.1, False), (0.2, True), (0.4, True), (0.6, True), (0.7, False)):
+        at = torch.tensor(t, dtype=torch.float64)
+        assert torch.equal(predict(x_t, at), strong(x_t, at)) is not inside
+
+
+def test_a_teacher_turns_away_row_by_row(run):
+    x_t, t = torch.randn(4, 3), torch.tensor([0.1, 0.3, 0.6, 0.9])
+    said = Guided(run.net, 1.0, run.weaker, 2.0, (0.2, 0.6))(None)(x_t, t)
+    whole = Guided(run.net, 1.0, run.weaker, 2.0)(None)(x_t, t)
+    plain = Guided(run.net)(None)(x_t, t)
+    assert torch.equal(said[1:3], whole[1:3])
+    assert torch.equal(said[[0, 3]], plain[[0, 3]])
+    assert not torch.allclose(whole, plain, atol=1e-3)
+
+
+def test_the_interval_is_the_runs_own_and_can_be_asked_for(run, data, tmp_path, capsys):
+    inner = learnt(data, tmp_path / "inner", interval=[0.0, 0.5])
+    assert unfog.load(inner.folder).config.interval == (0.0, 0.5)
+    assert run.config.interval == (0.0, 1.0)
+    draws = [
+        np.asarray(model.sample(6, seed=1, show=False, **how).raw)
+        for model, how in (
+            (inner, {}),
+            (run, {"interval": (0, 0.5)}),
+            (run, {}),
+            (inner, {"interval": (0.0, 1.0)}),
+            (run, {"autoguidance": 1, "interval": (0, 0.5)}),
+            (run, {"autoguidance": 1}),
+        )
+    ]
+    assert np.array_equal(draws[0], draws[1])
+    assert np.array_equal(draws[2], draws[3])
+    assert not np.allclose(draws[0], draws[2], atol=1e-3)
+    assert np.array_equal(draws[4], draws[5])
+    assert run.config.interval == (0.0, 1.0)  # asking changes nothing
+    for wrong in ((0.5, 0.5), (-0.1, 0.5), (0.2, 1.5)):
+        with pytest.raises(ArgumentError, match="interval is two times"):
+            run.sample(2, interval=wrong, show=False)
+    out = tmp_path / "drawn.npy"
+    asked = ["sample", str(run.folder), "-o", str(out), "-n", "6", "--seed", "1"]
+    assert cli([*asked, "--interval", "0", "0.5"]) == 0
+    assert np.array_equal(np.load(out), draws[0])
+    assert not run.sample(4, nfe=8, interval=(0, 0.5), show=False).pick.exact  # measured otherwise
+    with pytest.raises(ArgumentError, match="interval"):
+        learnt(data, tmp_path / "wrong", interval=[0.6, 0.2])

@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from unfog.errors import ArgumentError, RunError
 from unfog.registry import unknown
@@ -185,8 +185,22 @@ class Config(Part):
     reasons: list[str] = []
     plan: dict[str, Any] = {}
 
+    @field_validator("interval")
+    @classmethod
+    def _two_times(cls, value: tuple[float, float]) -> tuple[float, float]:
+        return checked_interval(*value)
+
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")
+
+
+def checked_interval(low: float, high: float) -> tuple[float, float]:
+    """Two times between which a guide acts. Raises ArgumentError."""
+    if not 0 <= low < high <= 1:
+        raise ArgumentError(
+            f"interval is two times, 0 <= low < high <= 1, 0 = data; got {low:g}, {high:g}"
+        )
+    return float(low), float(high)
 
 
 def complaint(error: ValidationError) -> str:

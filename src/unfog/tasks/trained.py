@@ -16,7 +16,7 @@ from unfog.errors import ArgumentError
 from unfog.kinds.splits import Splits
 from unfog.model.model import Model
 from unfog.sample.marginals import Marginals
-from unfog.tasks.config import Config
+from unfog.tasks.config import Config, checked_interval
 from unfog.tasks.generate import Samples
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.tuning import Tuning
@@ -70,13 +70,8 @@ class Trained:
 
     def between(self, interval: tuple[float, float]) -> Trained:
         """The same model with autoguidance between these times only. Raises ArgumentError."""
-        low, high = interval
-        if not 0 <= low < high <= 1:
-            raise ArgumentError(
-                f"interval is two times, 0 <= low < high <= 1, 0 = data; got {low}, {high}"
-            )
         found = copy.copy(self)
-        found.config = self.config.model_copy(update={"interval": (float(low), float(high))})
+        found.config = self.config.model_copy(update={"interval": checked_interval(*interval)})
         return found
 
     def weaker_at(self, away: float) -> Model | None:

@@ -14,12 +14,13 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
     """Default choices for images of (C, H, W), each with its reason.
 
     Returns: {"recipe", "net": {"name", **options}, "space": {"name", **options}, "batch", "lr",
-    "scale", where there are many "autoguidance" and "weaker",
+    "scale", where there are many "autoguidance", "weaker" and maybe "interval",
     "reasons": [sentence], "warnings": [sentence]}.
     """
     _, height, width = state_shape
     size = math.prod(state_shape)
     lr: float | None = None
+    guided: dict[str, Any] = {"scale": 1.0, "autoguidance": 1.5, "weaker": 0.07}
     reasons, warnings = [], []
     if n_items < FEW:
         warnings.append(
@@ -56,15 +57,15 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         batch = 128 if levels == 1 else 64
         plural = "s" * (levels > 1)
         reasons.append(f"a U-Net on {levels} level{plural} of wavelets of {height}x{width} images")
+        # where noise is all there is, the early net errs in layout, and away from that is no better
+        guided |= {"autoguidance": 2.0, "interval": (0.0, 0.65)}
     return {
         "recipe": "flow",
         "net": net,
         "space": space,
         "batch": max(1, min(batch, n_items)),
         "lr": lr or (1e-3 if net["name"] == "mlp" else 5e-3),
-        **(
-            {"scale": 1.5} if n_items < FEW else {"scale": 1.0, "autoguidance": 1.5, "weaker": 0.07}
-        ),
+        **({"scale": 1.5} if n_items < FEW else guided),
         "reasons": reasons,
         "warnings": warnings,
     }
