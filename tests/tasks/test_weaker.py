@@ -238,3 +238,30 @@ def test_the_interval_is_the_runs_own_and_can_be_asked_for(run, data, tmp_path, 
     assert not run.sample(4, nfe=8, interval=(0, 0.5), show=False).pick.exact  # measured otherwise
     with pytest.raises(ArgumentError, match="interval"):
         learnt(data, tmp_path / "wrong", interval=[0.6, 0.2])
+
+
+def colour_images():
+    rng = np.random.default_rng(0)
+    return {
+        "images": rng.integers(0, 255, (1300, 20, 20, 3), dtype=np.uint8),
+        "label": np.arange(1300) % 3,
+    }
+
+
+def test_colour_images_turn_away_where_there_is_something_to_see(tmp_path):
+    """By the kind's own choice: alone strongly, with labels beside guidance by these."""
+    np.savez(tmp_path / "x.npz", **colour_images())
+    how = {
+        "steps": 30,
+        "batch": 8,
+        "quiet": True,
+        "kind": "image",
+        "settings": {"train.looks": 0, "net.width": 8},
+    }
+    plain = fit(tmp_path / "x.npz", **how).config
+    assert plain.net["name"] == "unet"
+    assert (plain.scale, plain.autoguidance, plain.interval) == (1.0, 2.0, (0.0, 0.65))
+    told = fit(tmp_path / "x.npz", given=["label"], **how).config
+    assert (told.scale, told.autoguidance, told.interval) == (2.0, 1.5, (0.0, 0.65))
+    paper = fit(tmp_path / "x.npz", recipe="ddpm", **how).config
+    assert (paper.autoguidance, paper.interval) == (1.0, (0.0, 1.0))

@@ -227,6 +227,7 @@ def resolve(
 ) -> dict[str, Any]:
     """The configuration as a dict: the recipe's choices over the kind's, the user's over both."""
     own = offered if recipe == offered["recipe"] else {}  # a paper's system samples as it does
+    own = {**own, **own.get("when_given", {})} if given else own
     named = str(pathlib.Path(source).resolve()) if isinstance(source, (str, pathlib.Path)) else None
     return {
         **Config.model_construct().model_dump(exclude_unset=False),
@@ -242,7 +243,7 @@ def resolve(
             chosen["sampling_steps"],
             1 if chosen["flowmap"] else offered.get("sampling_steps", 1),
         ),
-        "scale": offered["scale"] if given else 1.0,
+        "scale": own.get("scale", offered["scale"]) if given else 1.0,
         "autoguidance": own.get("autoguidance", 1.0),
         "interval": own.get("interval", (0.0, 1.0)),
         "sigma_data": 1.0,

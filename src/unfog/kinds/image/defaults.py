@@ -15,6 +15,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
 
     Returns: {"recipe", "net": {"name", **options}, "space": {"name", **options}, "batch", "lr",
     "scale", where there are many "autoguidance", "weaker" and maybe "interval",
+    "when_given" (what is otherwise for a model with conditions),
     "reasons": [sentence], "warnings": [sentence]}.
     """
     _, height, width = state_shape
@@ -59,6 +60,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int) -> dict[str, Any]:
         reasons.append(f"a U-Net on {levels} level{plural} of wavelets of {height}x{width} images")
         # where noise is all there is, the early net errs in layout, and away from that is no better
         guided |= {"autoguidance": 2.0, "interval": (0.0, 0.65)}
+        guided |= {"when_given": {"scale": 2.0, "autoguidance": 1.5}}
     return {
         "recipe": "flow",
         "net": net,
