@@ -1,4 +1,5 @@
-"""Training throughput: images 32 x 32 x 1, batch 64, forward + backward + update + average.
+"""Training throughput: images 32 x 32 x 1, batch 64, forward + backward + update + average; the
+default perceptron also at the batch of 512 that it trains with.
 
 Peers run their own nets, losses and optimisers in the loops of their tutorials; ours is `fit`
 itself, the difference of two runs of different length. Nets differ in size, so what is compared is
@@ -21,9 +22,13 @@ NAME = "throughput"
 ABOUT = "training images per second at equal FLOPs"
 SHORT = {"turns": 1, "seconds": 6.0}
 PRECISIONS = ("float32", "bfloat16")
+OWN = "unfog default, batch 512"
+BATCHES = {OWN: 512}
+"""Loops with a batch of their own."""
 LOOPS = {
     "unfog U-Net": ("unfog_loop", "unfog", {"net.name": "unet", "space.name": "identity"}),
     "unfog default (MLP, PCA)": ("unfog_loop", "unfog", {}),
+    OWN: ("unfog_loop", "unfog", {}),
     "diffusers": ("diffusers_loop", "diffusers", None),
     "torchcfm": ("torchcfm_loop", "torchcfm", None),
     "denoising-diffusion-pytorch": ("ddp_loop", "denoising_diffusion_pytorch", None),
@@ -48,8 +53,8 @@ def play(asked: argparse.Namespace, home: Home, book: Book) -> None:
                     module, environment, settings = LOOPS[name]
                     key = {"case": precision, "turn": turn, "threads": threads}
                     request = {
-                        "precision": precision, "seconds": asked.seconds, "batch": asked.batch,
-                        "settings": settings,
+                        "precision": precision, "seconds": asked.seconds,
+                        "batch": BATCHES.get(name, asked.batch), "settings": settings,
                     }  # fmt: skip
                     turns.append(Turn(name, module, environment, key, request, threads))
                 run(rotated(turns, turn), book, home)
@@ -85,7 +90,7 @@ def share(records: list[Record]) -> float | None:
 
 
 def flat_share(records: list[Record]) -> float | None:
-    return _middle(shares(records, "unfog default (MLP, PCA)"))
+    return _middle(shares(records, OWN))
 
 
 def _middle(numbers: list[float]) -> float | None:
