@@ -265,3 +265,16 @@ def test_colour_images_turn_away_where_there_is_something_to_see(tmp_path):
     assert (told.scale, told.autoguidance, told.interval) == (2.0, 1.5, (0.0, 0.65))
     paper = fit(tmp_path / "x.npz", recipe="ddpm", **how).config
     assert (paper.autoguidance, paper.interval) == (1.0, (0.0, 1.0))
+
+
+def test_a_map_learns_what_its_teacher_draws(tmp_path):
+    np.savez(tmp_path / "x.npz", **colour_images())
+    settings = {"train.looks": 0, "net.width": 8}
+    how = {"steps": 30, "batch": 8, "quiet": True, "kind": "image", "settings": settings}
+    teacher = fit(tmp_path / "x.npz", given=["label"], out=tmp_path / "run", **how)
+    found = teacher.distill(steps=1, quiet=True).config.teacher
+    assert (found["scale"], found["autoguidance"]) == (2.0, 1.5)
+    asked = teacher.distill(steps=1, quiet=True, autoguidance=1.0).config.teacher
+    assert (asked["scale"], asked["autoguidance"]) == (1.0, 1.0)
+    asked = teacher.distill(steps=1, quiet=True, scale=1.5).config.teacher
+    assert (asked["scale"], asked["autoguidance"]) == (1.5, 1.0)

@@ -51,7 +51,8 @@ def distill(
     objective
         See `unfog flowmaps`.
     scale
-        Guidance that is learnt with it, so that sampling needs no second call.
+        Guidance that is learnt with it, so that sampling needs no second call; RUN's own where
+            neither is given.
     autoguidance
         The same, away from RUN's early state; RUN's own where neither is given.
     budget

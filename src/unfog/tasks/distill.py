@@ -78,7 +78,8 @@ def distill(
             None.
         source: the data that the run was fitted on, where it is no longer where it was.
         objective: a row of `flowmaps`; the recipe's where None.
-        scale: guidance that is learnt with it, so that sampling needs no second call; None = 1.
+        scale: guidance that is learnt with it, so that sampling needs no second call; where None,
+            the teacher's own if no autoguidance is asked for, else 1.
         autoguidance: the same away from the teacher's weaker model; where None, the teacher's own
             if no scale is asked for, else 1.
         budget: wall-clock time for all of it; or `steps`. Where both are None, a share of the
@@ -158,6 +159,8 @@ def _content(
     _check(teacher, scale)
     usual, own = usual_of(old.kind), old.autoguidance if scale is None else 1.0
     away = own if autoguidance is None else checked_away(teacher.folder, autoguidance)
+    if scale is None and autoguidance is None and old.given:
+        scale = old.scale
     train = old.train.model_dump(exclude=set(ONCE))
     train |= {"lr": train["lr"] * usual.gentler, "calibrate": usual.calibrate}
     content: dict[str, Any] = {
