@@ -58,7 +58,7 @@ def config():
 
 def as_auto(config, **train):
     changed = config.train.model_copy(update={"compile": "auto", **train})
-    return config.model_copy(update={"train": changed})
+    return config.model_copy(update={"train": changed, "net": {"name": "unet"}})
 
 
 PLAIN = Cost("float32", 1, 0.3)
@@ -110,6 +110,7 @@ def test_what_does_not_suit_a_compiler_is_not_tried(config):
         (Table(dropped, costs), "dropped"),
         (Table(as_auto(config), costs, way=Arrangement(8)), "pieces"),
         (Table(as_auto(config), costs, "mps"), "mps"),
+        (Table(as_auto(config).model_copy(update={"net": config.net}), costs), "perceptron"),
         (Table(as_auto(config, compile="no"), costs), "as asked for"),
     ]:
         cost, why = compiled(trials, SIZE, PLAIN, 7200)

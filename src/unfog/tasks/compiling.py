@@ -12,10 +12,12 @@ from unfog.tasks.trials import Trials
 from unfog.train.dist import here
 from unfog.train.plan import Cost, span
 
-LEAST = {"cpu": 3600.0, "cuda": 300.0}
-"""Seconds of training from which a trial may repay. On a CPU it took 40 to 160 s and saved 0 to
-11 % of an update (docs/choices.md); on cuda it was not measured.
+LEAST = {"cpu": 3000.0, "cuda": 240.0}
+"""Seconds of training from which a trial may repay: budgets of an hour, and of five minutes. On a
+CPU it took 40 to 160 s and saved 0 to 11 % of an update (docs/choices.md); on cuda it was not
+measured.
 """
+PERCEPTRONS = ("mlp", "table")
 GAIN = 1.02
 """So many times as fast an update has to be: timings differ by less."""
 
@@ -73,7 +75,9 @@ def _barred(config: Config, device: torch.device, left: float | None, *, plain: 
         return f"not tried on {device.type}"
     if left < LEAST[device.type]:
         return f"not tried: less than {span(LEAST[device.type])} of training seldom repays it"
+    flat = device.type == "cpu" and config.net["name"] in PERCEPTRONS
     unfit = {
+        "a perceptron gained nothing by it on a CPU": flat,
         "several processes train": here().size > 1,
         "a flow map is differentiated along its jumps": config.flowmap is not None,
         "crops come in many shapes": bool(config.train.crop),
