@@ -104,7 +104,7 @@ def test_a_compiler_that_fails_is_named_and_left_out(config):
 
 def test_what_does_not_suit_a_compiler_is_not_tried(config):
     costs = {"kernels": (0.1, 1)}
-    dropped = as_auto(config).model_copy(update={"net": {**config.net, "dropout": 0.1}})
+    dropped = as_auto(config).model_copy(update={"net": {"name": "unet", "dropout": 0.1}})
     for trials, word in [
         (Table(as_auto(config, crop=0.5), costs), "crops"),
         (Table(dropped, costs), "dropped"),
