@@ -158,8 +158,7 @@ BARS = (
         "CIFAR-10, Fréchet over the best peer's",
         quality.beside("cifar10"),
         1 / 3,
-        why="ten minutes of one thread are few for 20 000 coloured images: both are far from the "
-        "floor of 0.18, at 22.5 and 29.4 (sliced Wasserstein 0.063 and 0.104)",
+        why="ten minutes of one thread are few for 20 000 coloured images",
     ),
     Bar("quality", "Fashion-MNIST, 60 CPU-seconds: Fréchet", quality.early, 60),
     Bar(
