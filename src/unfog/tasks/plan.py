@@ -102,8 +102,7 @@ def plan(
     calibrated, measuring = calibrating(config, wishes, drawn, planning + closing)
     closing += measuring
     how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
-    how |= {"recompute": way.recomputed, "calibrate": calibrated}
-    how |= {"compile": compiling}
+    how |= {"recompute": way.recomputed, "calibrate": calibrated, "compile": compiling}
     train = config.train.model_copy(update=how)
     config = config.model_copy(update={"train": train, "sampling_precision": drawn.precision})
     config, watched = _watched(config, prepared, cost, wishes)

@@ -12,7 +12,7 @@ from unfog.guide.auto import auto
 from unfog.guide.cfg import cfg
 from unfog.guide.fill import clean, fill
 from unfog.maths.randomness import Rng
-from unfog.maths.states import each
+from unfog.maths.states import State, each
 from unfog.model.model import Model
 from unfog.nets.given import Given, null
 
@@ -32,7 +32,7 @@ def guided(
     scale: float,
     *,
     jumps: bool = True,
-    keep: dict[str, Tensor] | None = None,
+    keep: State | None = None,
     streams: Sequence[Rng | None] = (None, None),
     weaker: Model | None = None,
     away: float = 1.0,
@@ -64,7 +64,7 @@ def _alike(
     weaker: Model,
     net: Model,
     cond: dict[str, Tensor] | None,
-    keep: dict[str, Tensor] | None,
+    keep: State | None,
     *,
     jumps: bool,
 ) -> Callable[..., Any]:
@@ -83,7 +83,7 @@ def together(
     cond: dict[str, Tensor],
     given: Given,
     *,
-    keep: dict[str, Tensor] | None = None,
+    keep: State | None = None,
     jumps: bool = True,
 ) -> Callable[..., tuple[Any, Any]]:
     """Predictions given conditions, and given none, from one call of the net on twice the rows."""

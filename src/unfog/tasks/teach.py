@@ -5,17 +5,15 @@ from __future__ import annotations
 import functools
 import pathlib
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
-from torch import Tensor
 
-from unfog.guide.blend import blend
-from unfog.maths.states import State, each, expand
+from unfog.maths.states import State
 from unfog.model.model import Cond, Model, Predictor
 from unfog.tasks.assemble import build_objective
 from unfog.tasks.config import Config
 from unfog.tasks.load import load
+from unfog.tasks.predictor import guided
 from unfog.tasks.start import begun
 from unfog.tasks.trained import Trained
 from unfog.train.loop import Objective
@@ -38,21 +36,11 @@ class Guided:
     interval: tuple[float, float] = (0.0, 1.0)
 
     def __call__(self, cond: Cond, keep: State | None = None) -> Predictor:
-        @torch.no_grad()
-        def predict(x_t: State, t: Tensor, s: Tensor | None = None) -> Any:
-            asked = self.net.predict(x_t, t, cond, None, keep)
-            if cond is not None and self.scale != 1:
-                alone = self.net.predict(x_t, t, None, None, keep)
-                asked = blend(x_t, alone, [asked], [self.scale])
-            low, high = self.interval
-            inside = (t >= low) & (t <= high)
-            if self.weaker is None or self.away == 1 or not bool(inside.any()):
-                return asked
-            worse = self.weaker.predict(x_t, t, cond, None, keep)
-            away = blend(x_t, worse, [asked], [self.away])
-            return each(lambda a, b: torch.where(expand(inside, a), b, a), asked, away)
-
-        return predict
+        predict = guided(
+            self.net, cond, self.scale, jumps=False, keep=keep,
+            weaker=self.weaker, away=self.away, interval=self.interval,
+        )  # fmt: skip
+        return torch.no_grad()(predict)
 
 
 def learning(config: Config, device: torch.device) -> Objective:
@@ -66,8 +54,8 @@ def learning(config: Config, device: torch.device) -> Objective:
     found = _teacher(told["run"], told["manifest"], str(device))
     away = told.get("autoguidance", 1.0)
     weaker = found.weaker_at(away)
-    guided = Guided(found.net, told["scale"], weaker, away, found.config.interval)
-    return replace(objective, teacher=guided)
+    teacher = Guided(found.net, told["scale"], weaker, away, found.config.interval)
+    return replace(objective, teacher=teacher)
 
 
 @functools.lru_cache(maxsize=1)  # plans ask for it again and again

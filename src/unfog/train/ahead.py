@@ -30,7 +30,7 @@ def ahead(batches: Iterator[Batch], device: torch.device) -> Iterator[Batch]:
     """
     if device.type != "cuda":
         for batch in batches:
-            yield _each(lambda v: v.to(device), batch)
+            yield _each(lambda v: v.to(device, non_blocking=True), batch)
         return
     stream = torch.cuda.Stream(device)
 
