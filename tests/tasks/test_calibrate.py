@@ -45,9 +45,10 @@ def run(rows, tmp_path_factory):
     return learnt(rows, tmp_path_factory.mktemp("runs") / "run")
 
 
-def apart(model):
+def apart(model, seed=3):
     """How far drawn states are from the training ones: numbers of N(0, 1), levels of their rate."""
-    state = model.sample(6000, seed=3, show=False).state
+    steps = None if model.marginals else model.config.plain_steps
+    state = model.sample(6000, seed=seed, steps=steps, show=False).state
     numbers = [kstest(column.numpy(), "norm").statistic for column in state["num"].t()]
     levels = [
         float((torch.bincount(column, minlength=len(goal)) / len(column) - goal).abs().sum() / 2)
@@ -62,10 +63,10 @@ def rates(model):
 
 
 def test_columns_of_a_short_run_are_as_in_the_data(run):
-    after = apart(run)
+    after = np.mean([apart(run, seed) for seed in range(3)], axis=0)
     kept, run.marginals = run.marginals, None
     try:
-        before = apart(run)
+        before = np.mean([apart(run, seed) for seed in range(3)], axis=0)
     finally:
         run.marginals = kept
     assert max(after) < 0.02
@@ -121,7 +122,9 @@ def test_a_flow_map_is_right_in_one_two_and_four_jumps(quick):
 
 
 def test_an_ordinary_run_is_measured_as_it_draws_and_no_more(run):
-    assert list(run.marginals) == step_counts(run.config) == [run.config.sampling_steps]
+    config = run.config
+    assert list(run.marginals) == step_counts(config) == [config.calibrated_steps] == [10]
+    assert config.sampling_steps == 20
     assert not any(one.mixes for one in run.marginals.values())
     names = files.read_tensors(run.folder / FILE)
     assert not any("steps" in name or "mixes" in name for name in names)
@@ -129,8 +132,8 @@ def test_an_ordinary_run_is_measured_as_it_draws_and_no_more(run):
 
 def test_only_plain_draws_are_corrected(run):
     assert not same(run)
-    assert not same(run, steps=run.config.sampling_steps, batch=7)
-    for asked in ({"steps": 9}, {"solver": "euler"}, {"eta": 0.5}, {"reveal": "confidence"},
+    assert not same(run, steps=run.config.plain_steps, batch=7)
+    for asked in ({"steps": 9}, {"steps": run.config.sampling_steps}, {"solver": "euler"}, {"eta": 0.5}, {"reveal": "confidence"},
                   {"given": {"grade": "large"}}, {"grid": "karras"}):  # fmt: skip
         assert same(run, **asked), asked
 
@@ -148,12 +151,14 @@ def test_other_weights_are_not_corrected_by_it(run, tmp_path):
 def test_other_times_are_measured_again_or_not_corrected(rows, run, tmp_path):
     rows.to_csv(tmp_path / "rows.csv", index=False)
     model = learnt(tmp_path / "rows.csv", tmp_path / "run")
-    before = set(model.marginals[model.config.sampling_steps].scores)
+    before = set(model.marginals[model.config.plain_steps].scores)
     assert model.fit_schedule("prediction").measure == model.fit_schedule().measure
-    times = {round(t, 6) for t in model.config.grid["knots"][1:]}
-    assert set(model.marginals[model.config.sampling_steps].scores) == times != before
+    knots = {round(t, 6) for t in model.config.grid["knots"][1:]}  # of 20 steps; taken in tens
+    times = set(model.marginals[model.config.plain_steps].scores)
+    assert len(times) == 10
+    assert before != times < knots
     loaded = unfog.load(model.folder)
-    assert set(loaded.marginals[loaded.config.sampling_steps].scores) == times
+    assert set(loaded.marginals[loaded.config.plain_steps].scores) == times
     assert max(apart(loaded)) < 0.02
     gone = unfog.load(run.save(tmp_path / "copy"))  # its data was in memory
     gone.fit_schedule("prediction")
@@ -203,3 +208,23 @@ def test_frequencies_are_those_of_the_training_states(run):
     assert [len(shares) for shares in found] == sizes
     assert found[0].tolist()[:2] == [0.75, 0.25]
     assert found[1].tolist() == [0.0, 0.25, 0.75]
+
+
+def test_a_draw_takes_the_steps_that_were_measured_where_none_are_asked_for(rows, run, tmp_path):
+    def drawn(model, **asked):
+        return model.sample(64, seed=5, show=False, **asked).state
+
+    def alike(one, two):
+        return all(torch.equal(one[name], two[name]) for name in one)
+
+    config = run.config
+    assert alike(drawn(run), drawn(run, steps=config.calibrated_steps))
+    asked = {"given": {"grade": "large"}}  # corrections are for plain draws, and so are few steps
+    assert alike(drawn(run, **asked), drawn(run, **asked, steps=config.sampling_steps))
+    assert "10 steps (20 where anything is asked)" in (run.folder / "README.md").read_text()
+    chosen = learnt(rows, tmp_path / "chosen", sampling_steps=12)
+    assert chosen.config.calibrated_steps is None
+    assert list(chosen.marginals) == [12]
+    plain = learnt(rows, tmp_path / "plain", **{"train.calibrate": 0})
+    assert plain.marginals is None
+    assert alike(drawn(plain), drawn(plain, steps=20))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ LEVEL = ("random", "ancestral", "forward")
 
 def step_counts(config: Config) -> list[int]:
     """Numbers of steps that are measured: the run's own, and of a flow map 1, 2, 4, … below it."""
-    own = config.sampling_steps
+    own = config.plain_steps
     fewer = [] if config.flowmap is None else [2**k for k in range(own.bit_length())]
     return sorted({own, *(k for k in fewer if k < own)})
 
@@ -155,24 +156,31 @@ def _in_pieces(predict: Callable[..., Any]) -> Callable[..., Any]:
     return told
 
 
-def fitting(model: Trained, how: Sampling, *asked: Any) -> Marginals | None:
-    """The corrections for draws as they were when the run was measured: nothing asked, nothing
-    changed but perhaps the number of steps, if that was measured too.
+def corrected(
+    model: Trained, how: Sampling, free: bool, *asked: Any
+) -> tuple[Sampling, Marginals | None]:
+    """How to sample, and the corrections for draws as they were when the run was measured: nothing
+    asked, nothing changed but perhaps the number of steps, if that was measured too.
 
     Args:
-        how: what is sampled by.     asked: guides, conditions and starts; None where there is none.
+        how: what is asked to be sampled by.     free: whether the steps are not asked for; then
+            they are those that were measured.
+        asked: guides, conditions and starts; None where there is none.
     """
-    found = (model.marginals or {}).get(how.steps)
-    if found is None or any(one is not None for one in asked):
-        return None
-    return found if how == build_sampling(model.config, steps=how.steps) else None
+    config = model.config
+    mine = replace(how, steps=config.plain_steps) if free else how
+    found = (model.marginals or {}).get(mine.steps)
+    plain = found is not None and all(one is None for one in asked)
+    if not plain or mine != build_sampling(config, steps=mine.steps):
+        return how, None
+    return mine, found
 
 
 def write(folder: pathlib.Path, marginals: Mapping[int, Marginals], own: int) -> None:
     """Store them beside the weights; `runfolder.sign` lists them.
 
     Args:
-        own: the run's own number of steps, whose names have no number of steps before them.
+        own: the run's own plain steps, whose names have no number of steps before them.
     """
     digest = bytes.fromhex(files.digest(folder / "model.safetensors")["sha256"])
     tensors = {WEIGHTS: torch.tensor(list(digest), dtype=torch.uint8)}

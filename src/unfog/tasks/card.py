@@ -40,7 +40,7 @@ def write_card(
         "recipe": f"{config.recipe}: path {config.path['name']}, target {config.target['name']}",
         "net": f"{config.net['name']} in the {config.space['name']} space {tuple(config.shape)}",
         "training": f"{t.steps} steps of {t.batch}, {t.precision}, {device}",
-        "sampling": f"{config.solver['name']}, {config.sampling_steps} steps, eta {config.eta}",
+        "sampling": f"{config.solver['name']}, {config.steps_said}, eta {config.eta}",
         "guidance scale": config.scale,
         "autoguidance": autoguided(config),
         "seed": config.seed,

@@ -132,6 +132,8 @@ class Config(Part):
 
     Attributes:
         filling: how `fill` reveals categories; runs of before it was here, as they were trained.
+        calibrated_steps: of a plain draw whose marginals are calibrated, which needs fewer;
+            None = `sampling_steps`.
         sampling_precision: what the net computes in to draw, on machines that are quick in it.
         scale: of guidance by conditions.     autoguidance: strength of guidance away from the
             weaker model of `train.weaker`; 1 = none.     interval: times between which that acts.
@@ -165,6 +167,7 @@ class Config(Part):
     reveal: dict[str, Any] = {"name": "ancestral"}
     filling: FillingConfig = FillingConfig()
     sampling_steps: int = Field(ge=1)
+    calibrated_steps: int | None = Field(default=None, ge=1)
     sampling_precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)
@@ -189,6 +192,19 @@ class Config(Part):
     @classmethod
     def _two_times(cls, value: tuple[float, float]) -> tuple[float, float]:
         return checked_interval(*value)
+
+    @property
+    def plain_steps(self) -> int:
+        """Of a draw of which nothing is asked, where its marginals are calibrated."""
+        return self.calibrated_steps or self.sampling_steps
+
+    @property
+    def steps_said(self) -> str:
+        """How many steps a draw takes, in words."""
+        said = f"{self.sampling_steps} steps"
+        if self.calibrated_steps is None or not self.train.calibrate:
+            return said
+        return f"{self.calibrated_steps} steps ({self.sampling_steps} where anything is asked)"
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

@@ -46,9 +46,9 @@ def finish(
         (folder / calibrate.FILE).unlink(missing_ok=True)
         if config.train.calibrate:
             found = calibrate.calibrate(trained, prepared.states[0], show=show)
-            calibrate.write(folder, found, config.sampling_steps)
+            calibrate.write(folder, found, config.plain_steps)
         runfolder.sign(folder)
 
     world.lead(write)
-    trained.marginals = calibrate.read(folder, averaged.path, device, config.sampling_steps)
+    trained.marginals = calibrate.read(folder, averaged.path, device, config.plain_steps)
     return trained

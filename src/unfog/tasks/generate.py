@@ -18,7 +18,7 @@ from unfog.maths.grids import descents
 from unfog.maths.states import State, each
 from unfog.tasks.assemble import build_sampling, entries
 from unfog.tasks.batch import Batch, Bend
-from unfog.tasks.calibrate import ROWS, fitting
+from unfog.tasks.calibrate import ROWS, corrected
 from unfog.tasks.drawing import precision_of
 from unfog.tasks.held import Begin, Held
 from unfog.tasks.obey import Kept, finished, obey, rules_of
@@ -233,7 +233,8 @@ def generate(
     others = {"scale": scale, "guide": guide, "begin": begin, "held": held}
     away = away_of(model, {**others, "autoguidance": autoguidance})
     told = given if given and any(v is not None for v in given.values()) else None
-    marginals = fitting(model, how, told, autoguidance, guide, begin, held)
+    free = steps is None
+    how, marginals = corrected(model, how, free, told, autoguidance, guide, begin, held)
     scale = model.config.scale if scale is None else scale
     cond = model.borders.given.encode(given, count)
     path = model.net.path

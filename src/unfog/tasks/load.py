@@ -30,5 +30,5 @@ def load(folder: str | pathlib.Path, *, device: str = "auto") -> Trained:
     splits = Splits.from_json(files.read_json(folder / "splits.json"))
     trained = Trained(folder, config, net, borders, splits, device=device_of(device))
     trained.tunings = read_tunings(folder)
-    trained.marginals = read_marginals(folder, net.path, trained.device, config.sampling_steps)
+    trained.marginals = read_marginals(folder, net.path, trained.device, config.plain_steps)
     return trained

@@ -57,7 +57,7 @@ def rows(
         ),
         (
             "sampling",
-            f"{config.solver['name']}, {config.sampling_steps} steps, "
+            f"{config.solver['name']}, {config.steps_said}, "
             + (f"marginals from {t.calibrate} rows, " if t.calibrate else "")
             + config.sampling_precision,
             "the recipe's; --steps of `unfog sample` changes it",

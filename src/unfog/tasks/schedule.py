@@ -184,7 +184,7 @@ def _write(model: Trained, found: Schedule) -> None:
     files.write_json(folder / "config.json", config.to_json())
     (folder / calibrate.FILE).unlink(missing_ok=True)
     if model.marginals is not None:
-        calibrate.write(folder, model.marginals, config.sampling_steps)
+        calibrate.write(folder, model.marginals, config.plain_steps)
     runfolder.sign(folder)
     if model.tunings:
         tuning.write(folder, model.tunings)  # it has times of its own

@@ -7,6 +7,10 @@ from typing import Any
 FEW = 1000
 MOST_STEPS = 50
 """Sampling steps at most; with one and a half for each category hardly two are revealed at once."""
+CALIBRATED = 10
+"""Steps of a draw whose marginals are corrected, and three for five categories at least: there
+more gain nothing (docs/choices.md).
+"""
 CALIBRATE = 10_000
 """Rows that a run may draw at its end to calibrate its marginals."""
 FILLING = "cosine"
@@ -21,12 +25,13 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
     Args:
         fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
         n_items: training rows.
-    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "sampling_steps", "reveal",
-        "filling", "known", "calibrate", "reasons", "warnings"}.
+    Returns: {"recipe", "net", "space", "batch", "lr", "scale", "sampling_steps",
+        "calibrated_steps", "reveal", "filling", "known", "calibrate", "reasons", "warnings"}.
     """
     numbers = sum(spec.get("size", 0) for spec in fields.values())
     categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
     reveal = {"name": "random" if categories else "ancestral"}
+    steps = min(MOST_STEPS, max(1, -(-3 * categories // 2)))
     return {
         "recipe": "flow",
         "net": {"name": "table", "width": 512, "depth": 4},
@@ -34,7 +39,8 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "batch": max(1, min(512, n_items)),
         "lr": 1e-3,
         "scale": 1.0,
-        "sampling_steps": min(MOST_STEPS, max(1, -(-3 * categories // 2))),
+        "sampling_steps": steps,
+        "calibrated_steps": max(CALIBRATED, -(-2 * steps // 5)),
         "reveal": reveal,
         "filling": {"schedule": FILLING, "reveal": reveal},
         "known": KNOWN,

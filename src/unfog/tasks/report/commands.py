@@ -65,6 +65,7 @@ def settings(config: Config) -> dict[str, Any]:
             found[part] = value
     for name, usual in (
         ("sampling_steps", recipe.sampling_steps),
+        ("calibrated_steps", None),
         ("eta", recipe.eta),
         ("scale", 1.0),
         ("autoguidance", 1.0),

@@ -196,7 +196,7 @@ def learnt(facts: Facts) -> str:
             "precision": t.precision,
             "items per second": last.get("items_per_second", "?"),
             "skipped updates": last.get("skipped", "?"),
-            "sampling": f"{c.solver['name']}, {c.sampling_steps} steps, eta {c.eta:g}, guidance "
+            "sampling": f"{c.solver['name']}, {c.steps_said}, eta {c.eta:g}, guidance "
             f"scale {c.scale:g}, autoguidance {autoguided(c)}",
         }
     )
