@@ -28,6 +28,7 @@ from unfog.tasks.lock import hold, released
 from unfog.tasks.plan import Wishes
 from unfog.tasks.prepare import Prepared, reread
 from unfog.tasks.recipes import recipes
+from unfog.tasks.settings import check_settings
 from unfog.tasks.show import note
 from unfog.tasks.start import Start, read_start
 from unfog.tasks.stored import training_states
@@ -135,6 +136,7 @@ def distill(
             precision="float32",
             dry=dry_run,
             looks="train.looks" in asked,
+            threads="train.threads" in asked,
         )
         prepared = founded(prepared, folder, used, wishes, overwrite=overwrite, quiet=quiet)
         planned = time.monotonic()
@@ -200,6 +202,7 @@ def _content(
     _well_posed(content)
     if (content["teacher"]["scale"] != 1 or away != 1) and settings.get("flowmap.onward"):
         raise ArgumentError("guidance is learnt from the teacher: leave flowmap.onward out")
+    check_settings(settings, ("steps", "budget"))
     for key in settings:
         if key.split(".")[0] not in TAKEN:
             raise ArgumentError(

@@ -39,7 +39,7 @@ RATE = 20_000
 """Items a second that a thread of a CPU trains on at most."""
 LARGEST = 8192
 """A batch is not larger unless asked."""
-FREE = ("train.micro", "train.recompute", "train.memory", "train.compile")
+FREE = ("train.micro", "train.recompute", "train.memory", "train.compile", "train.threads")
 """Settings that a run may be resumed with another value of: they change no update, but for the last
 bits.
 """
@@ -172,6 +172,7 @@ def fit(
             precision=precision,
             dry=dry_run,
             looks="train.looks" in settings,
+            threads="train.threads" in settings,
             ends=spent > 0,
         )
         if other is not None:

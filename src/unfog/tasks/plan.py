@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from unfog.errors import ArgumentError
 from unfog.tasks.assemble import entries
 from unfog.tasks.brief import BRIEFLY, HURRIED
 from unfog.tasks.calibrate import calibrating
@@ -55,7 +56,7 @@ class Wishes:
     Args:
         left: seconds for planning and training; ignored where `steps` is given.
         spent: seconds of the budget that are gone already.
-        net, batch, looks: True where the user has chosen it.
+        net, batch, looks, threads: True where the user has chosen it.
         precision: "auto", "float32" or "bfloat16".     dry: stop after the plan.
         ends: the process is there for this run alone and ends with it.
     """
@@ -68,6 +69,7 @@ class Wishes:
     precision: str
     dry: bool = False
     looks: bool = False
+    threads: bool = False
     ends: bool = True
 
 
@@ -81,7 +83,8 @@ def plan(
     Raises: ResourceError where the run needs more memory than there is.
     """
     begun, worked = time.monotonic(), time.process_time()
-    trials = Trials(prepared, device, _precision(prepared.config, wishes))
+    most = _threads(prepared.config, wishes)
+    trials = Trials(prepared, device, _precision(prepared.config, wishes), most, wishes.threads)
     size, why, cost = _settled(trials, wishes, begun)
     asked = prepared.config.train.compile
     compiling, compiler = (
@@ -101,7 +104,7 @@ def plan(
     drawn = drawn_in(config, device, wishes)
     calibrated, measuring = calibrating(config, wishes, drawn, planning + closing)
     closing += measuring
-    how = {**_train(wishes, cost, planning + closing), "micro": way.micro}
+    how = {**_train(wishes, cost, planning + closing, most), "micro": way.micro}
     how |= {"recompute": way.recomputed, "calibrate": calibrated, "compile": compiling}
     train = config.train.model_copy(update=how)
     config = config.model_copy(update={"train": train, "sampling_precision": drawn.precision})
@@ -109,6 +112,7 @@ def plan(
     looked = watching(prepared, config)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes, looked)
     facts |= {"looking": watched, "compiler": compiler}
+    facts["threads"] = "as asked for" if wishes.threads else None
     free, items = facts["available_bytes"], prepared.count
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)
@@ -145,10 +149,20 @@ def _settled(trials: Trials, wishes: Wishes, begun: float) -> tuple[Size, str, C
     return own, why, trials.cost(own, once=True)
 
 
-def _train(wishes: Wishes, cost: Cost | None, gone: float) -> dict[str, Any]:
+def _threads(config: Config, wishes: Wishes) -> int:
+    """Threads at most, or as asked for. Raises ArgumentError for more than this process has."""
+    most, asked = threads(here()), config.train.threads
+    if wishes.threads and asked > most:
+        raise ArgumentError(
+            f"train.threads={asked}: this process has {most} (its cores, OMP_NUM_THREADS, and the "
+            f"processes of the run share them); take 1 to {most}"
+        )
+    return asked if wishes.threads else most
+
+
+def _train(wishes: Wishes, cost: Cost | None, gone: float, most: int) -> dict[str, Any]:
     """Steps, precision and threads as settled; `gone` seconds are for planning and closing."""
     plain = "float32" if wishes.precision == "auto" else wishes.precision
-    most = threads(here())
     if cost is None or wishes.steps is not None:
         return {"steps": wishes.steps, "precision": plain, "threads": most}
     left = max(0.5, wishes.left - gone)

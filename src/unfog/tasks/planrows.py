@@ -45,7 +45,7 @@ def rows(
         (
             "threads",
             f"{t.threads} on {config.device}",
-            _precision(facts["tried"], "threads", entries(config)),
+            facts["threads"] or _precision(facts["tried"], "threads", entries(config)),
         ),
         ("compiler", _COMPILED[t.compile], facts["compiler"]),
         (

@@ -44,6 +44,7 @@ from unfog.tasks.reading import fitted_codec, known_reading, read
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.schedule import fitted_to
+from unfog.tasks.settings import check_settings
 from unfog.tasks.start import Start, adopt, shared_space
 from unfog.tasks.stored import States, Stored, training_states
 
@@ -105,6 +106,7 @@ def prepare(
     where the user has not chosen others, and whose weights are to follow (`started`); `shown` is
     how many items the run can come to, at most.
     """
+    check_settings(settings)
     chosen = recipes[recipe]
     name = infer(source, kind, key=reading.get("key"))
     room = kinds[name]
@@ -144,6 +146,15 @@ def prepare(
     if start is None and any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
     content["reasons"] += [*getattr(codec, "notes", []), *offered["warnings"]]
+    if (
+        "autoguidance" in settings
+        and content["autoguidance"] != 1
+        and not content["train"]["weaker"]
+    ):
+        raise ArgumentError(
+            f"autoguidance={content['autoguidance']!r} turns away from the run's own early "
+            "weights, and none are kept: say from when, --set train.weaker=0.2 for a fifth of the steps"
+        )
     content["fields"] = fields
     content["data"]["shown"] = shown if items.rest is not None else None
     content["reasons"] += grant(content, chosen.wishes, settings, room)

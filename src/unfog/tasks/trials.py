@@ -19,17 +19,23 @@ from unfog.tasks.teach import learning
 from unfog.tasks.within import LATER, SHARE, Arrangement, arrange, beyond, smaller, too_large
 from unfog.train import memory
 from unfog.train.batches import Batches
-from unfog.train.dist import here, threads
+from unfog.train.dist import here
 from unfog.train.plan import Cost, Need, cheapest, measure, need
 
 
 @dataclass
 class Trials:
-    """Measured costs by size, each tried once."""
+    """Measured costs by size, each tried once.
+
+    Args:
+        threads: at most, or, where `fixed`, exactly.
+    """
 
     prepared: Prepared
     device: torch.device
     precision: str
+    threads: int
+    fixed: bool = False
     seconds: float = 1.0
     known: dict[str, Cost] = field(default_factory=dict)
     needs: dict[str, Need] = field(default_factory=dict)
@@ -98,14 +104,14 @@ class Trials:
     def cost(self, size: Size, *, once: bool = False) -> Cost:
         """The cheapest precision and threads at this size; `once` tries only the plain ones."""
         self.check(size)
-        most = threads(here())
+        most = self.threads
 
         def trial(precision: str, threads: int) -> Cost:
             return self.trial(size, precision, threads)
 
         if once:
             return trial("float32" if self.precision == "auto" else self.precision, most)
-        return cheapest(trial, self.device, self.precision, most)
+        return cheapest(trial, self.device, self.precision, most, fewer=not self.fixed)
 
     def trial(self, size: Size, precision: str, threads: int, compiled: str = "no") -> Cost:
         """What an update costs in this way; each is measured once."""

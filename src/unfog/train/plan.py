@@ -155,12 +155,18 @@ def need(model: Model, batches: Batches, objective: Objective) -> Need:
 
 
 def cheapest(
-    trial: Callable[[str, int], Cost], device: torch.device, wanted: str, threads: int
+    trial: Callable[[str, int], Cost],
+    device: torch.device,
+    wanted: str,
+    threads: int,
+    *,
+    fewer: bool = True,
 ) -> Cost:
     """The best way to compute here, by trial.
 
     At precision "auto" bfloat16 has to be 10 % faster than float32 to be taken; on a CPU all
-    threads have to be 20 % faster than one, since small nets only wait for each other.
+    threads have to be 20 % faster than one, since small nets only wait for each other; without
+    `fewer` one is not tried.
     """
     if wanted != "auto":
         best = trial(wanted, threads)
@@ -169,7 +175,7 @@ def cheapest(
         if device.type != "mps":
             half = trial("bfloat16", threads)
             best = half if half.seconds < 0.9 * best.seconds else best
-    if device.type == "cpu" and threads > 1:
+    if fewer and device.type == "cpu" and threads > 1:
         alone = trial(best.precision, 1)
         best = alone if alone.seconds < 1.2 * best.seconds else best
     return best
