@@ -152,8 +152,8 @@ def prepare(
         and not content["train"]["weaker"]
     ):
         raise ArgumentError(
-            f"autoguidance={content['autoguidance']!r} turns away from the run's own early "
-            "weights, and none are kept: say from when, --set train.weaker=0.2 for a fifth of the steps"
+            f"autoguidance={content['autoguidance']!r} turns away from early weights, and this run "
+            "keeps none: say from when, --set train.weaker=0.2 for a fifth of the steps"
         )
     content["fields"] = fields
     content["data"]["shown"] = shown if items.rest is not None else None
