@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +59,14 @@ def step_counts(config: Config) -> list[int]:
     return sorted({own, *(k for k in fewer if k < own)})
 
 
+def plainly(config: Config, steps: int | None = None) -> Sampling:
+    """How a draw is made whose marginals are calibrated, in so many steps, or its own."""
+    own = config.plain
+    if own is None or steps not in (None, own.steps):
+        return build_sampling(config, steps=steps)
+    return build_sampling(config, steps=own.steps, grid=own.grid)
+
+
 def rows_of(config: Config, calls: float) -> int:
     """How many rows a run may measure on; 0 where too few for it to be worth it.
 
@@ -99,7 +106,7 @@ def calibrate(model: Trained, states: State, *, show: bool | None = None) -> dic
     computing = model.net.computing(precision_of(config, model.device, None))
     with bar("calibrating", sum(counts), show=show) as line, computing:
         for steps in counts:
-            how = build_sampling(config, steps=steps)
+            how = plainly(config, steps)
             grid = how.grid(path, steps)
             rng = SampleRng(mix(config.seed, 61), range(rows))
             x_t = path.prior(blank(config, rows, model.device), rng=rng)
@@ -167,11 +174,11 @@ def corrected(
             they are those that were measured.
         asked: guides, conditions and starts; None where there is none.
     """
-    config = model.config
-    mine = replace(how, steps=config.plain_steps) if free else how
+    steps = None if free else how.steps
+    mine = plainly(model.config, steps)
     found = (model.marginals or {}).get(mine.steps)
     plain = found is not None and all(one is None for one in asked)
-    if not plain or mine != build_sampling(config, steps=mine.steps):
+    if not plain or how != build_sampling(model.config, steps=steps):
         return how, None
     return mine, found
 

@@ -111,6 +111,13 @@ class FillingConfig(Part):
     reveal: dict[str, Any] = {"name": "ancestral"}
 
 
+class PlainConfig(Part):
+    """Steps and their times, of draws whose marginals are corrected at each step."""
+
+    steps: int = Field(ge=1)
+    grid: dict[str, Any]
+
+
 class DataConfig(Part):
     """Where the data came from and how it was read; the splits hold its fingerprint.
 
@@ -132,8 +139,8 @@ class Config(Part):
 
     Attributes:
         filling: how `fill` reveals categories; runs of before it was here, as they were trained.
-        calibrated_steps: of a plain draw whose marginals are calibrated, which needs fewer;
-            None = `sampling_steps`.
+        plain: how a draw is made of which nothing is asked and whose marginals are calibrated;
+            None = as any other.
         sampling_precision: what the net computes in to draw, on machines that are quick in it.
         scale: of guidance by conditions.     autoguidance: strength of guidance away from the
             weaker model of `train.weaker`; 1 = none.     interval: times between which that acts.
@@ -167,7 +174,7 @@ class Config(Part):
     reveal: dict[str, Any] = {"name": "ancestral"}
     filling: FillingConfig = FillingConfig()
     sampling_steps: int = Field(ge=1)
-    calibrated_steps: int | None = Field(default=None, ge=1)
+    plain: PlainConfig | None = None
     sampling_precision: str = Field(default="float32", pattern="^(float32|bfloat16)$")
     eta: float = Field(default=0.0, ge=0, le=1)
     scale: float = Field(default=1.0, ge=0)
@@ -196,15 +203,15 @@ class Config(Part):
     @property
     def plain_steps(self) -> int:
         """Of a draw of which nothing is asked, where its marginals are calibrated."""
-        return self.calibrated_steps or self.sampling_steps
+        return self.sampling_steps if self.plain is None else self.plain.steps
 
     @property
     def steps_said(self) -> str:
         """How many steps a draw takes, in words."""
         said = f"{self.sampling_steps} steps"
-        if self.calibrated_steps is None or not self.train.calibrate:
+        if self.plain is None or not self.train.calibrate:
             return said
-        return f"{self.calibrated_steps} steps ({self.sampling_steps} where anything is asked)"
+        return f"{self.plain.steps} steps ({self.sampling_steps} where anything is asked)"
 
     def to_json(self) -> dict[str, Any]:
         return self.model_dump(mode="json")

@@ -178,7 +178,7 @@ def _content(
         "solver": recipe.solver,
         "corrector": recipe.corrector,
         "sampling_steps": recipe.sampling_steps,
-        "calibrated_steps": None,
+        "plain": None,
         "eta": recipe.eta,
         "scale": 1.0,
         "autoguidance": 1.0,

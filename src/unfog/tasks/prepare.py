@@ -44,7 +44,7 @@ from unfog.tasks.reading import fitted_codec, known_reading, read
 from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.schedule import fitted_to
-from unfog.tasks.settings import check_settings
+from unfog.tasks.settings import SAMPLED, check_settings
 from unfog.tasks.start import Start, adopt, shared_space
 from unfog.tasks.stored import States, Stored, training_states
 
@@ -140,8 +140,8 @@ def prepare(
     if start is not None:
         free = [name for name, asked in (("lr", lr), ("batch", batch)) if asked is None]
         adopt(content, start, settings, free)
-    if "sampling_steps" in settings:  # then all draws take so many
-        content["calibrated_steps"] = None
+    if SAMPLED & {key.split(".")[0] for key in settings}:  # then all draws are made so
+        content["plain"] = None
     content = override(content, {k: v for k, v in settings.items() if not k.startswith("net.")})
     if start is None and any(key.split(".")[0] in ("net", "space") for key in settings):
         content["reasons"] = ["net and space as asked for"]
@@ -256,7 +256,7 @@ def resolve(
             chosen["sampling_steps"],
             1 if chosen["flowmap"] else offered.get("sampling_steps", 1),
         ),
-        "calibrated_steps": own.get("calibrated_steps"),
+        "plain": own.get("plain"),
         "scale": own.get("scale", offered["scale"]) if given else 1.0,
         "autoguidance": own.get("autoguidance", 1.0),
         "interval": own.get("interval", (0.0, 1.0)),

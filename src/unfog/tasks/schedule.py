@@ -175,7 +175,9 @@ def _write(model: Trained, found: Schedule) -> None:
     """Make the times the run's own, in memory and in its folder."""
     grid = {"name": "fitted", "knots": list(found.knots)}
     config, folder = model.config, model.folder
-    config = config.model_copy(update={"grid": grid, "reasons": [*config.reasons, str(found)]})
+    plain = None if config.plain is None else config.plain.model_copy(update={"grid": grid})
+    update = {"grid": grid, "plain": plain, "reasons": [*config.reasons, str(found)]}
+    config = config.model_copy(update=update)
     model.config = config
     if model.marginals is not None:  # they were measured at the old times
         model.marginals = _marginals(model)

@@ -35,6 +35,9 @@ FOUND = (
 )
 """Parts of a configuration that are facts, with all that is in them."""
 
+SAMPLED = {"sampling_steps", "solver", "grid"}
+"""How all draws are made, once one of these is asked for, plain ones (`plain`) too."""
+
 
 def check_settings(keys: Iterable[str], options: Iterable[str] = OPTIONS.values()) -> None:
     """Raises ArgumentError for a setting that is no choice, or has an option of its own.

@@ -7,9 +7,9 @@ from typing import Any
 FEW = 1000
 MOST_STEPS = 50
 """Sampling steps at most; with one and a half for each category hardly two are revealed at once."""
-CALIBRATED = 10
+PLAIN = 12
 """Steps of a draw whose marginals are corrected, and three for five categories at least: there
-more gain nothing (docs/choices.md).
+more, evenly spread, gain nothing (docs/choices.md).
 """
 CALIBRATE = 10_000
 """Rows that a run may draw at its end to calibrate its marginals."""
@@ -26,7 +26,7 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         fields: {name: {"type": "number", "size": n} | {"type": "category", "sizes": [k, ...]}}.
         n_items: training rows.
     Returns: {"recipe", "net", "space", "batch", "lr", "scale", "sampling_steps",
-        "calibrated_steps", "reveal", "filling", "known", "calibrate", "reasons", "warnings"}.
+        "plain", "reveal", "filling", "known", "calibrate", "reasons", "warnings"}.
     """
     numbers = sum(spec.get("size", 0) for spec in fields.values())
     categories = sum(len(spec.get("sizes", [])) for spec in fields.values())
@@ -40,7 +40,7 @@ def defaults(fields: dict[str, dict[str, Any]], n_items: int) -> dict[str, Any]:
         "lr": 1e-3,
         "scale": 1.0,
         "sampling_steps": steps,
-        "calibrated_steps": max(CALIBRATED, -(-2 * steps // 5)),
+        "plain": {"steps": max(PLAIN, -(-2 * steps // 5)), "grid": {"name": "linear"}},
         "reveal": reveal,
         "filling": {"schedule": FILLING, "reveal": reveal},
         "known": KNOWN,

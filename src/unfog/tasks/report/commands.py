@@ -65,7 +65,6 @@ def settings(config: Config) -> dict[str, Any]:
             found[part] = value
     for name, usual in (
         ("sampling_steps", recipe.sampling_steps),
-        ("calibrated_steps", None),
         ("eta", recipe.eta),
         ("scale", 1.0),
         ("autoguidance", 1.0),
@@ -73,6 +72,8 @@ def settings(config: Config) -> dict[str, Any]:
     ):
         if getattr(config, name) != usual:
             found[name] = getattr(config, name)
+    if config.plain is not None:
+        found["plain"] = config.plain.model_dump(mode="json")
     if config.space["name"] != "fields":
         found["space"] = config.space
     for key, value in config.net.items():
