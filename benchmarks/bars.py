@@ -43,10 +43,9 @@ class Bar:
 
 SIZE = "images/s times FLOPs per image, our U-Net over diffusers'"
 DEAR = (
-    "one and a half steps for each category, 20 to 50, of a perceptron, and 1 to 8 % for the "
-    "marginals that each step corrects; in bfloat16 one 256 wide, as 60 CPU-seconds are planned, "
-    "draws 4700 to 7500 rows beside one other process where there are matrix tiles (AMX), 2500 to "
-    "3800 on Zen 4; 512 wide, as budgets of minutes are planned, about 3000"
+    "twelve steps of a perceptron, or three for five categories, and 1 to 8 % for the marginals "
+    "that each step corrects; one 512 wide, as budgets of minutes are planned, draws about 2000 "
+    "on Zen 4"
 )
 BARS = (
     Bar(
