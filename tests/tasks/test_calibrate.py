@@ -12,11 +12,13 @@ from scipy.stats import kstest
 
 import unfog
 from unfog.errors import ArgumentError, RunError
+from unfog.maths.grids import grids
 from unfog.model import files
 from unfog.sample.correlations import correlations
 from unfog.tasks import runfolder
 from unfog.tasks.calibrate import FEWEST, FILE, frequencies, rows_of, step_counts
 from unfog.tasks.fit import again
+from unfog.tasks.report.commands import settings
 
 STEPS = 350
 
@@ -133,8 +135,9 @@ def test_an_ordinary_run_is_measured_as_it_draws_and_no_more(run):
 def test_only_plain_draws_are_corrected(run):
     assert not same(run)
     assert not same(run, steps=run.config.plain_steps, batch=7)
-    for asked in ({"steps": 9}, {"steps": run.config.sampling_steps}, {"solver": "euler"}, {"eta": 0.5}, {"reveal": "confidence"},
-                  {"given": {"grade": "large"}}, {"grid": "karras"}):  # fmt: skip
+    for asked in ({"steps": 9}, {"steps": run.config.sampling_steps}, {"solver": "euler"},
+                  {"eta": 0.5}, {"reveal": "confidence"}, {"given": {"grade": "large"}},
+                  {"grid": "karras"}):  # fmt: skip
         assert same(run, **asked), asked
 
 
@@ -155,8 +158,10 @@ def test_other_times_are_measured_again_or_not_corrected(rows, run, tmp_path):
     assert model.fit_schedule("prediction").measure == model.fit_schedule().measure
     assert model.config.plain.grid == model.config.grid
     times = set(model.marginals[model.config.plain_steps].scores)
+    config = model.config
+    cut = grids.build(config.plain.grid)(model.net.path, config.plain.steps)
+    assert times == {round(t, 6) for t in cut[1:].tolist()} != before
     assert len(times) == 12
-    assert before != times
     loaded = unfog.load(model.folder)
     assert set(loaded.marginals[loaded.config.plain_steps].scores) == times
     assert max(apart(loaded)) < 0.02
@@ -176,8 +181,8 @@ def test_an_altered_file_is_refused(run, tmp_path):
 
 
 def test_it_can_be_left_out_and_short_runs_have_none(rows, tmp_path):
-    for name, steps, settings in (("off", STEPS, {"train.calibrate": 0}), ("short", 20, {})):
-        model = learnt(rows, tmp_path / name, steps, **settings)
+    for name, steps, chosen in (("off", STEPS, {"train.calibrate": 0}), ("short", 20, {})):
+        model = learnt(rows, tmp_path / name, steps, **chosen)
         assert model.marginals is None
         assert not (tmp_path / name / FILE).exists()
         content = json.loads((tmp_path / name / "config.json").read_text())
@@ -224,6 +229,8 @@ def test_a_draw_takes_the_steps_that_were_measured_where_none_are_asked_for(rows
     assert "12 steps (20 where anything is asked)" in (run.folder / "README.md").read_text()
     chosen = learnt(rows, tmp_path / "chosen", sampling_steps=12)
     assert chosen.config.plain is None
+    assert settings(chosen.config)["plain"] is None  # said, as a table's default is not that
+    assert settings(config)["plain"] == {"steps": 12, "grid": {"name": "linear"}}
     assert list(chosen.marginals) == [12]
     plain = learnt(rows, tmp_path / "plain", **{"train.calibrate": 0})
     assert plain.marginals is None

@@ -64,8 +64,13 @@ def test_threads_are_those_asked_for(rows, tmp_path):
                 assert {one["threads"] for one in plan["tried"]} <= {threads}
         with pytest.raises(ArgumentError, match=r"train\.threads=3: this process has 2"):
             fitted(rows, {"train.threads": 3})
+        again = {"out": tmp_path / "run", "steps": None, "resume": True}
         run = fitted(rows, {"train.threads": 2}, out=tmp_path / "run")
         assert json.loads((run.folder / "config.json").read_text())["train"]["threads"] == 2
+        with pytest.raises(ArgumentError, match=r"train\.threads=3: this process has 2"):
+            fitted(rows, {"train.threads": 3}, **again)
+        fitted(rows, {"train.threads": 1}, **again)
+        assert json.loads((run.folder / "config.json").read_text())["train"]["threads"] == 1
     finally:
         torch.set_num_threads(before)
 

@@ -175,12 +175,13 @@ def corrected(
         asked: guides, conditions and starts; None where there is none.
     """
     steps = None if free else how.steps
-    mine = plainly(model.config, steps)
-    found = (model.marginals or {}).get(mine.steps)
-    plain = found is not None and all(one is None for one in asked)
-    if not plain or how != build_sampling(model.config, steps=steps):
+    if not model.marginals or any(one is not None for one in asked):
         return how, None
-    return mine, found
+    if how != build_sampling(model.config, steps=steps):
+        return how, None
+    mine = plainly(model.config, steps)
+    found = model.marginals.get(mine.steps)
+    return (how if found is None else mine), found
 
 
 def write(folder: pathlib.Path, marginals: Mapping[int, Marginals], own: int) -> None:

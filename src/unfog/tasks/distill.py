@@ -202,7 +202,7 @@ def _content(
     _well_posed(content)
     if (content["teacher"]["scale"] != 1 or away != 1) and settings.get("flowmap.onward"):
         raise ArgumentError("guidance is learnt from the teacher: leave flowmap.onward out")
-    check_settings(settings, ("steps", "budget"))
+    check_settings(settings, ("steps", "budget", "seed", "device"))
     for key in settings:
         if key.split(".")[0] not in TAKEN:
             raise ArgumentError(

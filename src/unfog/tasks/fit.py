@@ -22,7 +22,7 @@ from unfog.tasks.assemble import build_model, device_of
 from unfog.tasks.config import Config, override, resolved, seconds
 from unfog.tasks.learn import learn
 from unfog.tasks.lock import hold, released
-from unfog.tasks.plan import Wishes, plan
+from unfog.tasks.plan import Wishes, checked_threads, plan
 from unfog.tasks.planrows import show_plan
 from unfog.tasks.prepare import Prepared, prepare, reread
 from unfog.tasks.reflow import reflow
@@ -138,6 +138,8 @@ def fit(
         prepared = again(folder, source)
         _agree(prepared.config, names, recipe, steps, batch, lr, settings, seed, folder)
         prepared = prepared.with_config(resolved(override(prepared.config.to_json(), free)))
+        if "train.threads" in free:
+            checked_threads(prepared.config.train.threads)
         note(f"resuming {folder}", quiet=quiet)
     else:
         if source is None:

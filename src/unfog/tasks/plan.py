@@ -83,7 +83,9 @@ def plan(
     Raises: ResourceError where the run needs more memory than there is.
     """
     begun, worked = time.monotonic(), time.process_time()
-    most = _threads(prepared.config, wishes)
+    most = threads(here())
+    if wishes.threads:
+        most = checked_threads(prepared.config.train.threads)
     trials = Trials(prepared, device, _precision(prepared.config, wishes), most, wishes.threads)
     size, why, cost = _settled(trials, wishes, begun)
     asked = prepared.config.train.compile
@@ -112,7 +114,7 @@ def plan(
     looked = watching(prepared, config)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes, looked)
     facts |= {"looking": watched, "compiler": compiler}
-    facts["threads"] = "as asked for" if wishes.threads else None
+    facts |= {"threads": "as asked for" if wishes.threads else None}
     free, items = facts["available_bytes"], prepared.count
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)
@@ -149,15 +151,15 @@ def _settled(trials: Trials, wishes: Wishes, begun: float) -> tuple[Size, str, C
     return own, why, trials.cost(own, once=True)
 
 
-def _threads(config: Config, wishes: Wishes) -> int:
-    """Threads at most, or as asked for. Raises ArgumentError for more than this process has."""
-    most, asked = threads(here()), config.train.threads
-    if wishes.threads and asked > most:
+def checked_threads(asked: int) -> int:
+    """As many threads as are asked for. Raises ArgumentError for more than this process has."""
+    most = threads(here())
+    if asked > most:
         raise ArgumentError(
             f"train.threads={asked}: this process has {most} (its cores, OMP_NUM_THREADS, and the "
             f"processes of the run share them); take 1 to {most}"
         )
-    return asked if wishes.threads else most
+    return asked
 
 
 def _train(wishes: Wishes, cost: Cost | None, gone: float, most: int) -> dict[str, Any]:

@@ -104,14 +104,13 @@ class Trials:
     def cost(self, size: Size, *, once: bool = False) -> Cost:
         """The cheapest precision and threads at this size; `once` tries only the plain ones."""
         self.check(size)
-        most = self.threads
 
         def trial(precision: str, threads: int) -> Cost:
             return self.trial(size, precision, threads)
 
         if once:
-            return trial("float32" if self.precision == "auto" else self.precision, most)
-        return cheapest(trial, self.device, self.precision, most, fewer=not self.fixed)
+            return trial("float32" if self.precision == "auto" else self.precision, self.threads)
+        return cheapest(trial, self.device, self.precision, self.threads, fewer=not self.fixed)
 
     def trial(self, size: Size, precision: str, threads: int, compiled: str = "no") -> Cost:
         """What an update costs in this way; each is measured once."""

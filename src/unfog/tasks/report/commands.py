@@ -72,8 +72,8 @@ def settings(config: Config) -> dict[str, Any]:
     ):
         if getattr(config, name) != usual:
             found[name] = getattr(config, name)
-    if config.plain is not None:
-        found["plain"] = config.plain.model_dump(mode="json")
+    if config.fields:  # a table's default has one
+        found["plain"] = None if config.plain is None else config.plain.model_dump(mode="json")
     if config.space["name"] != "fields":
         found["space"] = config.space
     for key, value in config.net.items():
