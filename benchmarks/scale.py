@@ -261,6 +261,7 @@ def processes(home: pathlib.Path, source: pathlib.Path, updates: int) -> list[Ro
     make_table(source, table, 20_000)
     cases = {
         "table": (updates, [str(table), "--batch", "512"]),
+        "table, batches of 2048": (max(8, updates // 4), [str(table), "--batch", "2048"]),
         "unet": (  # of a second an update
             max(8, updates // 8),
             [str(pictures), "--set", "net=unet", "--set", "net.width=32", "--set", "space=identity",

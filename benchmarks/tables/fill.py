@@ -26,7 +26,7 @@ import pandas as pd
 
 from benchmarks.__main__ import RESULTS, default
 from benchmarks.environments import ROOT, Home
-from benchmarks.figures import markdown
+from benchmarks.figures import markdown, said
 from benchmarks.judges import fill as judge
 from benchmarks.suites.tables import SEVEN, SOURCES
 from benchmarks.turns import THREADS, Book, Record, Turn, rotated, run
@@ -111,26 +111,26 @@ def look(case: judge.Case, turn: Turn, folder: pathlib.Path, record: Record) -> 
 
 
 def told(records: Iterable[Record]) -> str:
-    """Means over seeds, and on how many tables unfog is ahead."""
+    """Medians over seeds, and on how many tables unfog is ahead."""
     rows = [{"method": r["contestant"], "table": r["key"]["case"], **r} for r in records]
     failed = [f"{r['method']} on {r['table']}: {r['error']}" for r in rows if "error" in r]
     frame = pd.DataFrame([r for r in rows if "error" not in r])
     frame["fill_cpu"] = (frame["fill_random_cpu"] + frame["fill_own_cpu"]) / 2
-    frame = frame.groupby(["table", "method"]).mean(numeric_only=True)
+    every = frame.set_index(["table", "method"]).sort_index()
+    frame = frame.groupby(["table", "method"]).median(numeric_only=True)
     parts = []
     for pattern, title in PATTERNS.items():
         for figure, name in FIGURES.items():
             parts.append(f"**{name}, {title}**\n\n{wide(frame[f'{pattern}_{figure}'])}")
         parts.append(verdict(frame, pattern))
     covers = [f"{pattern}_{figure}" for pattern in PATTERNS for figure in COVERS]
-    ours = frame.xs("unfog", level="method") if "unfog" in frame.index.levels[1] else frame[:0]
     lines = [
-        [table, *(f"{100 * ours.loc[table, name]:.1f} %" for name in covers)]
+        [table, *(said((100 * every.loc[[(table, "unfog")], name]).tolist()) for name in covers)]
         for table in SEVEN
-        if table in ours.index
+        if (table, "unfog") in frame.index
     ]
     heads = [f"{title}{more}" for title in PATTERNS.values() for more in ("", ", ties in shares")]
-    parts.append("**Coverage of 90 %, unfog**\n\n" + markdown(["table", *heads], lines))
+    parts.append("**Coverage of 90 %, unfog, in percent**\n\n" + markdown(["table", *heads], lines))
     for phase, name in (("fit_cpu", "learning"), ("fill_cpu", "filling one pattern")):
         parts.append(f"**CPU-seconds of {name}**\n\n{wide(frame[phase], '.0f')}")
     return "\n\n".join([*parts, *failed])
