@@ -122,3 +122,30 @@ def test_pipelines_and_grid_search():
     found = GridSearchCV(learner, grid, cv=2, scoring="balanced_accuracy").fit(X, y)
     assert found.best_score_ > 0.6
     assert found.predict_proba(X).shape == (60, 2)
+
+
+def test_drawn_rows_obey_what_is_declared():
+    rng = np.random.default_rng(0)
+    first = rng.normal(size=80)
+    X = np.stack([first, first + rng.exponential(0.3, 80), rng.normal(size=80)], 1)
+    y = np.where(np.arange(80) % 4 == 0, "rare", "usual")
+    rule = ["x0 <= x1"]
+    free = Generator(**TINY, random_state=0).fit(X).sample(200)
+    assert (free[:, 0] > free[:, 1]).mean() > 0.2  # two updates teach nothing
+    for given in (None, y):
+        made = Generator(**TINY, constraints=rule, random_state=0).fit(X, given)
+        drawn = made.sample(200) if given is None else made.sample(200, y="rare")[0]
+        assert (drawn[:, 0] <= drawn[:, 1]).all()
+    again = pickle.loads(pickle.dumps(made)).sample(50)[0]
+    assert (again[:, 0] <= again[:, 1]).all()
+    more, labels = Augmenter(**TINY, constraints=rule[0], random_state=0).fit_resample(X, y)
+    assert (more[:, 0] <= more[:, 1]).all()
+    assert (labels == "rare").sum() == 60
+    holes = X.copy()
+    holes[::2, 0] = holes[1::4, 1] = np.nan
+    filled = Imputer(**TINY, constraints=rule, random_state=0).fit(X).transform(holes)
+    assert (filled[:, 0] <= filled[:, 1]).all()
+    np.testing.assert_array_equal(filled[3::4], X[3::4])
+    for wrong, said in ((["x0 <= z"], "'z'"), (["x0 <= x1", "x0 > x1"], "contradict"), (5, "5")):
+        with pytest.raises((ArgumentError, UnknownName), match=said):
+            Generator(**TINY, constraints=wrong).fit(X)

@@ -26,7 +26,8 @@ class Augmenter(Learning):
             with `whole`, that many new rows per row.
         classes: the classes that get rows; all rarer ones where None.
         whole: rows of all kinds, in y's own proportions; y may be a number then.
-        steps, budget, recipe, settings, types, device, random_state: as `Generator` takes them.
+        steps, budget, recipe, settings, types, constraints, device, random_state: as `Generator`
+            takes them.
 
     Attributes: model_ (a `Trained`; None if no class lacks rows), added_ (class → rows, None with
         `whole`), n_features_in_, feature_names_in_ (of frames).
@@ -43,6 +44,7 @@ class Augmenter(Learning):
         recipe: str = "flow",
         settings: Mapping[str, Any] | None = None,
         types: Mapping[str, Any] | None = None,
+        constraints: str | Sequence[str] | None = None,
         device: str = "auto",
         random_state: Any = None,
     ):
@@ -54,6 +56,7 @@ class Augmenter(Learning):
         self.recipe = recipe
         self.settings = settings
         self.types = types
+        self.constraints = constraints
         self.device = device
         self.random_state = random_state
 

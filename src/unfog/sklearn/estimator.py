@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pathlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
@@ -31,6 +31,7 @@ class Learning(BaseEstimator):
     recipe: str
     settings: Mapping[str, Any] | None
     types: Mapping[str, Any] | None
+    constraints: str | Sequence[str] | None = None
     device: str
     random_state: Any
     model_: Any
@@ -54,6 +55,7 @@ class Learning(BaseEstimator):
             budget=self.budget,
             settings=self.settings,
             reading={"types": items.origin["types"]},
+            constraints=self.constraints or (),
             seed=self._seed(),
             device=self.device,
             held=held,

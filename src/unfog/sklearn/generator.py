@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -26,6 +26,7 @@ class Generator(Learning):
         steps: updates of training; or `budget`, wall-clock time such as "90s" (5m if neither).
         recipe: see `unfog recipes`.      settings: dotted configuration keys.
         types: column → role, where the guess is not wanted ("x0", "x1", … for arrays).
+        constraints: what every drawn row obeys, such as "x0 <= x1".
         device: "auto", "cpu", "cuda".      random_state: seed of training and of the draws.
 
     Attributes: model_ (a `Trained`), n_features_in_, feature_names_in_ (of frames).
@@ -39,6 +40,7 @@ class Generator(Learning):
         recipe: str = "flow",
         settings: Mapping[str, Any] | None = None,
         types: Mapping[str, Any] | None = None,
+        constraints: str | Sequence[str] | None = None,
         device: str = "auto",
         random_state: Any = None,
     ):
@@ -47,6 +49,7 @@ class Generator(Learning):
         self.recipe = recipe
         self.settings = settings
         self.types = types
+        self.constraints = constraints
         self.device = device
         self.random_state = random_state
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from sklearn.base import OneToOneFeatureMixin, TransformerMixin
@@ -21,7 +21,8 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Learning):
     Args:
         unknown: "refuse" rows that hold levels which training did not have, or take them
             "as-missing".
-        steps, budget, recipe, settings, types, device, random_state: as `Generator` takes them.
+        steps, budget, recipe, settings, types, constraints, device, random_state: as `Generator`
+            takes them.
 
     Attributes: model_ (a `Trained`), n_features_in_, feature_names_in_ (of frames).
     """
@@ -35,6 +36,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Learning):
         recipe: str = "flow",
         settings: Mapping[str, Any] | None = None,
         types: Mapping[str, Any] | None = None,
+        constraints: str | Sequence[str] | None = None,
         device: str = "auto",
         random_state: Any = None,
     ):
@@ -44,6 +46,7 @@ class Imputer(OneToOneFeatureMixin, TransformerMixin, Learning):
         self.recipe = recipe
         self.settings = settings
         self.types = types
+        self.constraints = constraints
         self.device = device
         self.random_state = random_state
 

@@ -16,6 +16,7 @@ import torch
 from unfog.errors import ArgumentError
 from unfog.failpoints import at
 from unfog.kinds.splits import Splits
+from unfog.kinds.table.constraints import listed
 from unfog.model import files
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, device_of
@@ -106,7 +107,7 @@ def fit(
         raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
     reading = dict(reading or {})
     if constraints:
-        reading["constraints"] = [constraints] if isinstance(constraints, str) else [*constraints]
+        reading["constraints"] = listed(constraints)
     wanted = seconds(BUDGET if budget is None else budget)
     world = here()
     quiet, show = quiet or not world.chief, show if world.chief else False

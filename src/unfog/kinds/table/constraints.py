@@ -88,6 +88,15 @@ class Constraint:
         return plus(a, ({name: -factor for name, factor in b[0].items()}, -b[1]))
 
 
+def listed(constraints: Iterable[str] | str | None) -> list[str]:
+    """One text, several or none, as a list. Raises: ArgumentError for anything else."""
+    if isinstance(constraints, str):
+        return [constraints]
+    if constraints is not None and not isinstance(constraints, Iterable):
+        raise ArgumentError(f"constraints are texts such as 'a <= b'; got {constraints!r:.80}")
+    return list(constraints or [])
+
+
 def read_constraints(texts: Sequence[str], kinds: Mapping[str, str]) -> list[Constraint]:
     """The user's words as comparisons; chains and "and" give several.
 

@@ -16,6 +16,7 @@ from unfog.kinds.items import Items
 from unfog.kinds.npy import check_memory
 from unfog.kinds.table import textparts
 from unfog.kinds.table.cells import Cells, Table
+from unfog.kinds.table.constraints import listed
 from unfog.kinds.table.csvfile import read_csv
 from unfog.kinds.table.frames import from_arrow, from_memory
 from unfog.kinds.table.objects import Column
@@ -84,7 +85,7 @@ def read(
             f"functions is {' or '.join(FUNCTIONS)}: what to do with columns that others "
             f"determine; got {functions!r}"
         )
-    origin: dict[str, Any] = {"functions": functions, "constraints": _listed_texts(constraints)}
+    origin: dict[str, Any] = {"functions": functions, "constraints": listed(constraints)}
     rest: Streamed | None = None
     if path is not None and parted and (path.is_dir() or (sample and path.is_file())):
         columns, notes, rest = _parted(path, types or {}, limit, sample, progress)
@@ -291,10 +292,6 @@ def _merged(columns: Mapping[str, Column]) -> list[str]:
         for remark in column.remarks:
             said.setdefault(remark, []).append(name)
     return [f"{remark}: {_listed(names)}" for remark, names in said.items()]
-
-
-def _listed_texts(constraints: Sequence[str] | str | None) -> list[str]:
-    return [constraints] if isinstance(constraints, str) else list(constraints or [])
 
 
 def _listed(names: Sequence[str]) -> str:
