@@ -150,7 +150,7 @@ def wide(column: pd.Series, form: str = ".3f") -> str:
 
 def verdict(frame: pd.DataFrame, pattern: str) -> str:
     """The bar: on how many tables unfog is ahead of each rival, and the means beside the forest."""
-    said = []
+    parts = []
     for figure, name in FIGURES.items():
         column = f"{pattern}_{figure}"
         found = frame[column].unstack("method").dropna(how="all")
@@ -164,8 +164,8 @@ def verdict(frame: pd.DataFrame, pattern: str) -> str:
             both = found[["unfog", "ForestDiffusion"]].dropna()
             ours, theirs = both.mean()
             text += f"; mean {ours:.3f}, ForestDiffusion's {theirs:.3f} on the same {len(both)}"
-        said.append(text)
-    return ". ".join(said) + "."
+        parts.append(text)
+    return ". ".join(parts) + "."
 
 
 def main() -> None:

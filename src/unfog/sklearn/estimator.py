@@ -55,7 +55,7 @@ class Learning(BaseEstimator):
             budget=self.budget,
             settings=self.settings,
             reading={"types": items.origin["types"]},
-            constraints=self.constraints or (),
+            constraints=self.constraints,
             seed=self._seed(),
             device=self.device,
             held=held,

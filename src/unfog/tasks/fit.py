@@ -16,7 +16,7 @@ import torch
 from unfog.errors import ArgumentError
 from unfog.failpoints import at
 from unfog.kinds.splits import Splits
-from unfog.kinds.table.constraints import listed
+from unfog.kinds.table.constraints import texts_of
 from unfog.model import files
 from unfog.tasks import runfolder
 from unfog.tasks.assemble import build_model, device_of
@@ -61,7 +61,7 @@ def fit(
     lr: float | None = None,
     settings: Mapping[str, Any] | None = None,
     reading: Mapping[str, Any] | None = None,
-    constraints: str | Sequence[str] = (),
+    constraints: str | Sequence[str] | None = None,
     seed: int = 0,
     device: str = "auto",
     precision: str = "auto",
@@ -106,8 +106,8 @@ def fit(
     if steps is not None and steps < 1:
         raise ArgumentError(f"steps is a whole number, 1 or more; got {steps}")
     reading = dict(reading or {})
-    if constraints:
-        reading["constraints"] = listed(constraints)
+    if rules := texts_of(constraints):
+        reading["constraints"] = rules
     wanted = seconds(BUDGET if budget is None else budget)
     world = here()
     quiet, show = quiet or not world.chief, show if world.chief else False

@@ -15,7 +15,7 @@ from unfog.kinds.asked import Condition
 from unfog.kinds.table.allowed import plain_cells
 from unfog.kinds.table.cells import Table
 from unfog.kinds.table.codec import TableCodec
-from unfog.kinds.table.constraints import Constraint, listed
+from unfog.kinds.table.constraints import Constraint, texts_of
 from unfog.kinds.table.derived import broken
 from unfog.kinds.table.move import moved
 
@@ -100,7 +100,7 @@ def rules_of(
 
     Raises: ArgumentError for what can't be read or contradicts the run's, or of other kinds.
     """
-    more = listed(constraints)
+    more = texts_of(constraints)
     if model.config.kind != "table":
         if more:
             raise ArgumentError(

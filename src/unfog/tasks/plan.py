@@ -113,8 +113,8 @@ def plan(
     config, watched = _watched(config, prepared, cost, wishes)
     looked = watching(prepared, config)
     facts = _predicted(config, device, wanted, cost, planning, closing, wishes, looked)
-    facts |= {"looking": watched, "compiler": compiler}
-    facts |= {"threads": "as asked for" if wishes.threads else None}
+    asked_for = "as asked for" if wishes.threads else None
+    facts |= {"looking": watched, "compiler": compiler, "threads": asked_for}
     free, items = facts["available_bytes"], prepared.count
     if free is not None and facts["extra_bytes"] > SHARE * free:
         raise too_large(facts["extra_bytes"], free, wanted, size.batch)

@@ -88,13 +88,13 @@ class Constraint:
         return plus(a, ({name: -factor for name, factor in b[0].items()}, -b[1]))
 
 
-def listed(constraints: Iterable[str] | str | None) -> list[str]:
+def texts_of(constraints: Iterable[str] | str | None) -> list[str]:
     """One text, several or none, as a list. Raises: ArgumentError for anything else."""
     if isinstance(constraints, str):
         return [constraints]
     if constraints is not None and not isinstance(constraints, Iterable):
         raise ArgumentError(f"constraints are texts such as 'a <= b'; got {constraints!r:.80}")
-    return list(constraints or [])
+    return [] if constraints is None else list(constraints)
 
 
 def read_constraints(texts: Sequence[str], kinds: Mapping[str, str]) -> list[Constraint]:

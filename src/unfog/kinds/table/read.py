@@ -16,7 +16,7 @@ from unfog.kinds.items import Items
 from unfog.kinds.npy import check_memory
 from unfog.kinds.table import textparts
 from unfog.kinds.table.cells import Cells, Table
-from unfog.kinds.table.constraints import listed
+from unfog.kinds.table.constraints import texts_of
 from unfog.kinds.table.csvfile import read_csv
 from unfog.kinds.table.frames import from_arrow, from_memory
 from unfog.kinds.table.objects import Column
@@ -85,7 +85,7 @@ def read(
             f"functions is {' or '.join(FUNCTIONS)}: what to do with columns that others "
             f"determine; got {functions!r}"
         )
-    origin: dict[str, Any] = {"functions": functions, "constraints": listed(constraints)}
+    origin: dict[str, Any] = {"functions": functions, "constraints": texts_of(constraints)}
     rest: Streamed | None = None
     if path is not None and parted and (path.is_dir() or (sample and path.is_file())):
         columns, notes, rest = _parted(path, types or {}, limit, sample, progress)
