@@ -116,6 +116,26 @@ def test_losses_and_gradients_of_shares_are_those_of_the_batch(coupling):
     assert float(slope.abs().max()) > 0.01
 
 
+def test_stable_targets_of_shares_are_those_of_the_batch():
+    """Means are over the whole batch, whoever computes its rows."""
+    torch.manual_seed(0)
+    net = nets.make("mlp", shape=[2], width=16)
+    for p in net.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    model = Model(net, Linear(), targets.make("velocity"))
+    objective = Objective(Uniform(), weights.make("unit"), stable=True)
+    losses_of, x = Losses(model), torch.randn(TOTAL, 2)
+    one, three = (
+        torch.cat([losses_of(x, {}, BatchRng(7, 0, 3), s, objective)[0] for s in shares(size)])
+        for size in (1, 3)
+    )
+    own = losses_of(
+        x, {}, BatchRng(7, 0, 3), shares(1)[0], Objective(Uniform(), weights.make("unit"))
+    )[0]
+    torch.testing.assert_close(one, three)
+    assert not torch.allclose(one, own)
+
+
 def test_a_coupling_is_given_unit_noise_on_every_path():
     """The exploding path's prior is 80 deviations wide; what `corrupt` takes as z is not."""
     seen = []

@@ -15,6 +15,7 @@ from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine, as_time, ordered
 from unfog.maths.product import fieldwise
 from unfog.maths.randomness import Rng
+from unfog.maths.stable import Stable
 from unfog.maths.states import State, each, entries_mean, expand, lead
 from unfog.maths.times import Times
 from unfog.model.compiled import Compiled
@@ -200,8 +201,13 @@ class Model(nn.Module):
         z: State | None = None,
         mask: State | None = None,
         keep: State | None = None,
+        among: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """Losses (B,) and their times (B,); see `learn`."""
+        """Losses (B,) and their times (B,); see `learn`.
+
+        Args:
+            among: the batch that x is of, for targets that are means over it; None = x's own.
+        """
 
         def answer(x_t: State, t: Tensor) -> Any:
             return self.answer(x_t, t, cond, keep=keep)
@@ -209,7 +215,7 @@ class Model(nn.Module):
         return learn(
             answer,
             self.path,
-            self.target,
+            self.target if among is None else Stable(self.target, among),
             x,
             times=times,
             weight=weight,

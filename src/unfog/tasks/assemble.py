@@ -31,6 +31,7 @@ from unfog.sample.solvers.euler import Euler
 from unfog.sample.solvers.tuned import Tuned
 from unfog.tasks.choices import chosen
 from unfog.tasks.config import Config
+from unfog.tasks.stable import stable
 from unfog.train.loop import Objective
 from unfog.train.schedule import schedules
 
@@ -138,6 +139,7 @@ def build_objective(config: Config) -> Objective:
         coupling=None if isinstance(coupling, Independent) else coupling,
         dropout=config.train.dropout,
         flowmap=None if config.flowmap is None else _flowmap(config),
+        stable=stable(config.model_dump()),
     )
 
 

@@ -47,6 +47,8 @@ class TrainConfig(Part):
             draws, and of a flow map its numbers' correlations; 0 = never.
         snapshots: how often the running average and a longer one are stored, so that the average
             over any length can be made afterwards; 0 = never.
+        stable: targets that are means over the items of the batch that a noised state could have
+            come from, in place of the one item's.
     """
 
     steps: int = Field(ge=1)
@@ -77,6 +79,7 @@ class TrainConfig(Part):
     stop_at: str = Field(default="copying", pattern="^(copying|never)$")
     weaker: float = Field(default=0.0, ge=0, lt=1)
     calibrate: int = Field(default=0, ge=0)
+    stable: bool = False
     snapshots: int = Field(default=0, ge=0, le=1000)
 
 

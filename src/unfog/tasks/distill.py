@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 TAKEN = ("flowmap", "times", "weight", "schedule", "grid", "train", "solver", "sampling_steps")
 """What `settings` may change: the rest is the teacher's."""
-ONCE = ("budget", "micro", "steps", "log_every", "snapshots", "weaker", "calibrate")
+ONCE = ("budget", "micro", "steps", "log_every", "snapshots", "weaker", "calibrate", "stable")
 """Settings of a training that the student does not take over."""
 POOR = 0.1
 """Determinant of data and noise in a target at t = 1 below which jumps from there are ill-posed."""

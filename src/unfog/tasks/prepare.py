@@ -45,8 +45,10 @@ from unfog.tasks.recipes import recipes
 from unfog.tasks.runfolder import Borders
 from unfog.tasks.schedule import fitted_to
 from unfog.tasks.settings import SAMPLED, check_settings
+from unfog.tasks.stable import stabilise
 from unfog.tasks.start import Start, adopt, shared_space
 from unfog.tasks.stored import States, Stored, training_states
+from unfog.tasks.tell import tell_known
 
 NUMBERS = 2**27
 """That a space is fitted on at most."""
@@ -175,8 +177,9 @@ def prepare(
         raise DataError("all items have the same single value; there is nothing to learn")
     content = override(content, {k: v for k, v in settings.items() if k.startswith("net.")})
     _close_rings(content, codec, space)
-    _tell_known(content, settings, offered)
+    tell_known(content, settings, offered)
     tell_both_times(content, settings)
+    stabilise(content, settings, offered)
     described: dict[str, Any] = {"fields": fields} if fields else {"shape": content["shape"]}
     target = _target(content)
     if target.parts > 1:
@@ -313,34 +316,6 @@ def _keep_grid(content: dict[str, Any]) -> None:
     """A net that convolves can't read principal components, which the user has not asked for."""
     if getattr(nets[content["net"]["name"]], "grid", False) and content["space"]["name"] == "pca":
         content["space"] = {"name": "identity"}
-
-
-def _tell_known(content: dict[str, Any], settings: dict[str, Any], offered: dict[str, Any]) -> None:
-    """Let the net be told which cells are known, in the share of rows that is asked for or usual.
-
-    Raises: ArgumentError where that was asked for and kind or net can't.
-    """
-    if settings.get("train.calibrate") and not content["fields"]:
-        raise ArgumentError(
-            f"train.calibrate={settings['train.calibrate']!r} is for tables, whose columns' laws "
-            "are known; leave it out"
-        )
-    net, asked = content["net"], "train.known" in settings
-    able = bool(content["fields"]) and "known" in inspect.signature(nets[net["name"]]).parameters
-    if able:
-        usual = offered.get("known", 0.0) if net.get("known", True) else 0.0
-        content["train"]["known"] = settings["train.known"] if asked else usual
-        net.setdefault("known", content["train"]["known"] != 0)
-    if not able and asked and settings["train.known"] != 0:
-        raise ArgumentError(
-            f"train.known={settings['train.known']!r} is for tables with the net 'table', not for "
-            f"{content['kind']}s with the net {net['name']!r}; leave it out"
-        )
-    if able and net["known"] != (content["train"]["known"] != 0):
-        raise ArgumentError(
-            f"train.known={content['train']['known']!r} and net.known={net['known']!r} contradict "
-            "each other; leave net.known out"
-        )
 
 
 def _net(

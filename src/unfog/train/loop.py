@@ -75,6 +75,8 @@ class Objective:
             model.
         flowmap: how two times are connected; None = an ordinary model.     teacher: whose flow a
             flow map learns, (condition, keep) -> predictor; None = the data's.
+        stable: whether targets are means over the batch's items, weighted by how likely each is the
+            one that was noised; for states of one tensor without conditions.
     """
 
     times: Times
@@ -83,6 +85,12 @@ class Objective:
     dropout: float = 0.1
     flowmap: FlowMap | None = None
     teacher: Teacher | None = None
+    stable: bool = False
+
+    @property
+    def paired(self) -> bool:
+        """Whether a row's loss takes the whole batch."""
+        return self.stable or self.coupling is not None
 
 
 def train(
@@ -130,7 +138,7 @@ def train(
     if rescue is None:
         rescue = Rescue(model, ema, optimiser, memory, patience=patience, tries=0)
     rescue.begin(start)
-    paired = objective.coupling is not None  # pairs are chosen in the whole batch
+    paired = objective.paired
     coming = ahead(batches.since(start, None if paired else share), device)
     for step, batch in enumerate(coming, start):
         if step >= horizon.steps:
@@ -211,18 +219,21 @@ class Losses(nn.Module):
         """Losses and times (b,) of this process's rows.
 
         Args:
-            x, cond, z, keep: those rows; with a coupling the whole batch.     rng: of the whole
-                batch.
+            x, cond, z, keep: those rows; where the objective is `paired` the whole batch.
+            rng: of the whole batch.
             z: noise that comes with the data; None where it is drawn.
             keep: 1 = a known entry; None where there are none.
         """
-        model = self.model
+        model, among = self.model, None
         conditions = getattr(model.net, "conditions", None)
         if objective.coupling is not None:
             z = model.path.noise(x, rng=rng) if z is None else z
             z = objective.coupling.pair(x, z, cond or None, rng=rng)
-            x, z, cond = share.of(x), share.of(z), share.of(cond)
-            keep = None if keep is None else share.of(keep)
+        if objective.stable:
+            among = x
+        if objective.paired:
+            x, cond = share.of(x), share.of(cond)
+            z, keep = (None if v is None else share.of(v) for v in (z, keep))
         if cond and conditions is not None and objective.dropout > 0:
             draw = rng.uniform(
                 torch.empty(len(conditions.given), share.total, device=lead(x).device)
@@ -240,6 +251,6 @@ class Losses(nn.Module):
             asked |= {"flowmap": objective.flowmap, "teacher": objective.teacher}
             return connect(model, x, cond or None, **asked)
         if not self.drops:
-            return model.loss(x, cond or None, **asked)
+            return model.loss(x, cond or None, **asked, among=among)
         with dropping(model.net, share.rng(rng.at(UNITS))):
-            return model.loss(x, cond or None, **asked)
+            return model.loss(x, cond or None, **asked, among=among)

@@ -46,6 +46,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False)
     return {
         "brief": brief,
         "recipe": "flow",
+        "stable": True,
         "net": net,
         "space": space,
         "batch": max(1, min(batch, n_items)),
