@@ -19,10 +19,12 @@ def ring(count, seed=0):
     return (np.sqrt(2) * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.float32)
 
 
-def test_arrays_have_them_unless_asked_otherwise(tmp_path):
+def test_small_arrays_have_them_unless_asked_otherwise():
     assert unfog.fit(ring(60), **QUICK).config.train.stable
     assert not unfog.fit(ring(60), settings={"train.stable": False}, **QUICK).config.train.stable
     assert not unfog.fit(ring(60), recipe="ddpm", **QUICK).config.train.stable
+    wide = np.random.default_rng(0).normal(size=(60, 9))  # few items are likely then
+    assert not unfog.fit(wide, **QUICK).config.train.stable
     paired = unfog.fit(ring(60), settings={"coupling": "optimal_transport"}, **QUICK)
     assert not paired.config.train.stable
 

@@ -7,7 +7,8 @@ from typing import Any
 
 FEW = 1000
 PLAIN = 8
-"""Numbers an item up to which a narrow net is enough for a run of few updates."""
+"""Numbers an item up to which a narrow net is enough for a run of few updates, and several items of
+a batch are likely to have been noised to the same state, so that targets are means over them."""
 
 
 def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False) -> dict[str, Any]:
@@ -46,7 +47,7 @@ def defaults(state_shape: tuple[int, ...], n_items: int, *, rings: bool = False)
     return {
         "brief": brief,
         "recipe": "flow",
-        "stable": True,
+        "stable": size <= PLAIN,
         "net": net,
         "space": space,
         "batch": max(1, min(batch, n_items)),
