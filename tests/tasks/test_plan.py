@@ -17,6 +17,7 @@ from unfog.errors import ArgumentError, ResourceError
 from unfog.tasks.demo import write_digits
 from unfog.tasks.sizes import ENOUGH, LEAST, PLENTY, Size, climb, ladder
 from unfog.train import memory
+from unfog.train.plan import Cost
 
 NET = {"name": "unet", "width": 32, "mult": [1, 2], "blocks": 1, "vector": 128}
 
@@ -98,6 +99,25 @@ def test_many_items_get_a_larger_net(monkeypatch):
     monkeypatch.setattr("unfog.tasks.plan.LONGEST", 0.05)
     rich = unfog.fit(numbers(60_000, 64), budget="240h", dry_run=True, quiet=True)
     assert any("times the width" in one["size"] for one in rich["tried"])
+
+
+@pytest.mark.parametrize(("busy", "threads"), [(0.4, 1), (0.95, 2)])
+def test_where_others_use_the_machine_one_thread_is_tried_at_once(monkeypatch, busy, threads):
+    """Two threads that wait for each other say nothing of what one does alone."""
+    asked = []
+
+    def measured(*_, precision, threads, **__):
+        asked.append((precision, threads))
+        each = {(0.4, 2): 2.3, (0.95, 2): 0.04}.get((busy, threads), 0.06)
+        return Cost(precision, threads, each, busy=busy)
+
+    monkeypatch.setattr("unfog.tasks.plan.threads", lambda world: 2)
+    monkeypatch.setattr("unfog.tasks.trials.measure", measured)
+    facts = unfog.fit(numbers(400, 64), budget="10m", dry_run=True, quiet=True)
+    assert "default size" in facts["tried"][0]["size"]
+    assert facts["rows"][6]["choice"].startswith(f"{threads} on")
+    assert (("bfloat16", 2) in asked) == (threads == 2)
+    assert facts["seconds_per_step"] == (0.06 if threads == 1 else 0.04)
 
 
 def test_the_users_net_is_not_touched_whatever_the_budget():

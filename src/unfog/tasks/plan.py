@@ -216,7 +216,7 @@ def _chosen(
     numbers = items * entries(config)
 
     def updates(size: Size) -> float:
-        plain = trials.cost(size, once=True).seconds
+        plain = trials.plain(size).seconds
         left = wishes.left - (time.monotonic() - begun)
         if left / plain < ENOUGH / HOPE:
             return left / plain

@@ -22,6 +22,9 @@ from unfog.train.batches import Batches
 from unfog.train.dist import here
 from unfog.train.plan import Cost, Need, cheapest, measure, need
 
+BUSY = 0.7
+"""Share of their time that threads compute in, below which one thread is tried at once."""
+
 
 @dataclass
 class Trials:
@@ -110,7 +113,18 @@ class Trials:
 
         if once:
             return trial("float32" if self.precision == "auto" else self.precision, self.threads)
-        return cheapest(trial, self.device, self.precision, self.threads, fewer=not self.fixed)
+        most = self.plain(size).threads
+        return cheapest(trial, self.device, self.precision, most, fewer=not self.fixed)
+
+    def plain(self, size: Size) -> Cost:
+        """At the first precision; with one thread too where several wait for a machine that others
+        use: they wait for each other then, up to forty times as long as an update takes.
+        """
+        cost = self.cost(size, once=True)
+        if self.fixed or self.device.type != "cpu" or cost.threads == 1 or cost.busy > BUSY:
+            return cost
+        alone = self.trial(size, cost.precision, 1)
+        return alone if alone.seconds < cost.seconds else cost
 
     def trial(self, size: Size, precision: str, threads: int, compiled: str = "no") -> Cost:
         """What an update costs in this way; each is measured once."""

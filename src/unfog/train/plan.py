@@ -34,6 +34,7 @@ class Cost:
         compiled: "no", or a way of `model.compiled`.     compiling: seconds that took in the trial.
             A process keeps what it has compiled, so that a run does not wait again.
         failed: why it did not work, if it was tried and did not.
+        busy: share of the threads' time in which they computed; less where others use the machine.
     """
 
     precision: str
@@ -44,6 +45,7 @@ class Cost:
     compiled: str = "no"
     compiling: float = 0.0
     failed: str | None = None
+    busy: float = 1.0
 
 
 def measure(
@@ -73,6 +75,7 @@ def measure(
     torch.set_num_threads(threads)
     endless = Horizon(10**9)
     held, first, failed = 0, 0.0, None
+    wall, worked = time.monotonic(), time.process_time()
     try:
         with Watch(device) as watch, model.compiling(compiled) as quick:
             ema = Ema(model)
@@ -108,7 +111,9 @@ def measure(
         torch.set_num_threads(before)
     each = median(taken)
     compiling = max(0.0, first - each)
-    return Cost(precision, threads, each, watch.peak, held, compiled, compiling, failed)
+    wall, worked = time.monotonic() - wall, time.process_time() - worked
+    busy = min(1.0, worked / max(1e-9, wall * threads))
+    return Cost(precision, threads, each, watch.peak, held, compiled, compiling, failed, busy)
 
 
 @dataclass(frozen=True)
