@@ -88,3 +88,15 @@ def test_every_target_is_linear_in_the_means(path, target):
     wanted = (y - target.encode(path, mean, told.z, t)).square()
     found = Stable(target, data).error(path, y, data, noised)
     torch.testing.assert_close(found, wanted)
+
+
+def test_of_many_rows_memory_is_that_of_groups():
+    """Every pair of 40 000 rows would be 6 GB; a group's means are over the group."""
+    path, target, x = paths.make("linear"), targets.make("data"), cloud(40_000, 1)
+    t = torch.full((len(x),), 0.7, dtype=torch.float64)
+    noised = path.corrupt(x, t, rng=BatchRng(1))
+    found = Stable(target, x).error(path, torch.zeros_like(x), x, noised)
+    group = slice(512, 1024)
+    part = path.corrupt(x[group], t[group], rng=BatchRng(0), z=noised.z[group])
+    mean, _ = expected(path, x[group], part, x[group])
+    torch.testing.assert_close(found[group], mean.square())

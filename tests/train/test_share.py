@@ -116,8 +116,10 @@ def test_losses_and_gradients_of_shares_are_those_of_the_batch(coupling):
     assert float(slope.abs().max()) > 0.01
 
 
-def test_stable_targets_of_shares_are_those_of_the_batch():
-    """Means are over the whole batch, whoever computes its rows."""
+@pytest.mark.parametrize("group", [512, 4, 5])
+def test_stable_targets_of_shares_are_those_of_the_batch(monkeypatch, group):
+    """Means are over the whole batch or its groups, whoever computes its rows."""
+    monkeypatch.setattr("unfog.maths.stable.GROUP", group)
     torch.manual_seed(0)
     net = nets.make("mlp", shape=[2], width=16)
     for p in net.parameters():

@@ -202,11 +202,13 @@ class Model(nn.Module):
         mask: State | None = None,
         keep: State | None = None,
         among: Tensor | None = None,
+        start: int = 0,
     ) -> tuple[Tensor, Tensor]:
         """Losses (B,) and their times (B,); see `learn`.
 
         Args:
             among: the batch that x is of, for targets that are means over it; None = x's own.
+            start: where in it x begins.
         """
 
         def answer(x_t: State, t: Tensor) -> Any:
@@ -215,7 +217,7 @@ class Model(nn.Module):
         return learn(
             answer,
             self.path,
-            self.target if among is None else Stable(self.target, among),
+            self.target if among is None else Stable(self.target, among, start),
             x,
             times=times,
             weight=weight,

@@ -251,6 +251,6 @@ class Losses(nn.Module):
             asked |= {"flowmap": objective.flowmap, "teacher": objective.teacher}
             return connect(model, x, cond or None, **asked)
         if not self.drops:
-            return model.loss(x, cond or None, **asked, among=among)
+            return model.loss(x, cond or None, **asked, among=among, start=share.start)
         with dropping(model.net, share.rng(rng.at(UNITS))):
-            return model.loss(x, cond or None, **asked, among=among)
+            return model.loss(x, cond or None, **asked, among=among, start=share.start)
