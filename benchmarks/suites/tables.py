@@ -275,7 +275,8 @@ defaults of their scripts and as many updates as fit (its columns with missing n
 category that says so, which its own policy has not; where many values are equal, as in shoppers,
 its quantile scores lie at the ends, and after so few updates its numbers run there);
 ForestDiffusion's copies and rows are shrunk
-to the CPU-seconds, and below a least size it takes longer than asked. The SDV copula fits
+to the CPU-seconds, and below a least size it takes longer than asked (1190 CPU-seconds did not end
+it on adult, so neither adult nor beijing has it; one seed elsewhere). The SDV copula fits
 parametric marginals, the empirical one is the baseline that unfog ships.
 """
 
