@@ -109,7 +109,7 @@ def test_where_others_use_the_machine_one_thread_is_tried_at_once(monkeypatch, b
     def measured(*_, precision, threads, **__):
         asked.append((precision, threads))
         each = {(0.4, 2): 2.3, (0.95, 2): 0.04}.get((busy, threads), 0.06)
-        return Cost(precision, threads, each, busy=busy)
+        return Cost(precision, threads, each, computing=busy)
 
     monkeypatch.setattr("unfog.tasks.plan.threads", lambda world: 2)
     monkeypatch.setattr("unfog.tasks.trials.measure", measured)

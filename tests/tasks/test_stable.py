@@ -13,7 +13,7 @@ from unfog.maths.truth import empirical
 QUICK = {"steps": 20, "quiet": True, "show": False}
 
 
-def ring(count, seed=0):
+def ring(count):
     """`count` points in a ring of thirty places, of unit variance."""
     angle = np.linspace(0, 2 * np.pi, 30, endpoint=False)[np.arange(count) % 30]
     return (np.sqrt(2) * np.stack([np.cos(angle), np.sin(angle)], 1)).astype(np.float32)
@@ -23,6 +23,8 @@ def test_small_arrays_have_them_unless_asked_otherwise():
     assert unfog.fit(ring(60), **QUICK).config.train.stable
     assert not unfog.fit(ring(60), settings={"train.stable": False}, **QUICK).config.train.stable
     assert not unfog.fit(ring(60), recipe="ddpm", **QUICK).config.train.stable
+    alias = unfog.fit(ring(60), settings={"coupling": "none"}, **QUICK)
+    assert alias.config.train.stable
     wide = np.random.default_rng(0).normal(size=(60, 9))  # few items are likely then
     assert not unfog.fit(wide, **QUICK).config.train.stable
     paired = unfog.fit(ring(60), settings={"coupling": "optimal_transport"}, **QUICK)

@@ -15,7 +15,6 @@ from unfog.errors import ArgumentError
 from unfog.maths.paths import Affine, as_time, ordered
 from unfog.maths.product import fieldwise
 from unfog.maths.randomness import Rng
-from unfog.maths.stable import Stable
 from unfog.maths.states import State, each, entries_mean, expand, lead
 from unfog.maths.times import Times
 from unfog.model.compiled import Compiled
@@ -201,14 +200,12 @@ class Model(nn.Module):
         z: State | None = None,
         mask: State | None = None,
         keep: State | None = None,
-        among: Tensor | None = None,
-        start: int = 0,
+        target: Any = None,
     ) -> tuple[Tensor, Tensor]:
         """Losses (B,) and their times (B,); see `learn`.
 
         Args:
-            among: the batch that x is of, for targets that are means over it; None = x's own.
-            start: where in it x begins.
+            target: what is regressed in place of the model's own target.
         """
 
         def answer(x_t: State, t: Tensor) -> Any:
@@ -217,7 +214,7 @@ class Model(nn.Module):
         return learn(
             answer,
             self.path,
-            self.target if among is None else Stable(self.target, among, start),
+            self.target if target is None else target,
             x,
             times=times,
             weight=weight,

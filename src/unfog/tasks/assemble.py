@@ -139,7 +139,7 @@ def build_objective(config: Config) -> Objective:
         coupling=None if isinstance(coupling, Independent) else coupling,
         dropout=config.train.dropout,
         flowmap=None if config.flowmap is None else _flowmap(config),
-        stable=stable(config.model_dump()),
+        stable=stable(config),
     )
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from unfog.errors import ArgumentError
+from unfog.maths.couplings import Independent, couplings
 from unfog.maths.targets import targets
+from unfog.tasks.config import Config
 
 
 def stabilise(content: dict[str, Any], settings: dict[str, Any], offered: dict[str, Any]) -> None:
@@ -16,11 +18,11 @@ def stabilise(content: dict[str, Any], settings: dict[str, Any], offered: dict[s
         content["train"]["stable"] = offers and _hindered(content) is None
 
 
-def stable(content: dict[str, Any]) -> bool:
+def stable(config: Config) -> bool:
     """What a configuration says of it. Raises ArgumentError where it can't be."""
-    if not content["train"]["stable"]:
+    if not config.train.stable:
         return False
-    why = _hindered(content)
+    why = _hindered(config.model_dump())
     if why is not None:
         raise ArgumentError(
             "train.stable=True takes the mean over all items of a batch that a noised state could "
@@ -38,7 +40,7 @@ def _hindered(content: dict[str, Any]) -> str | None:
         return "here each item comes with its own condition"
     if train["augment"] or train["crop"]:
         return "here each item is changed in its own way"
-    if content["coupling"]["name"] != "independent":
+    if not isinstance(couplings.build(content["coupling"]), Independent):
         return f"coupling {content['coupling']['name']!r} has chosen the item"
     if content["path"].get("centred"):
         return "a centred path moves every item"

@@ -22,7 +22,7 @@ from unfog.train.batches import Batches
 from unfog.train.dist import here
 from unfog.train.plan import Cost, Need, cheapest, measure, need
 
-BUSY = 0.7
+COMPUTING = 0.7
 """Share of their time that threads compute in, below which one thread is tried at once."""
 
 
@@ -121,7 +121,12 @@ class Trials:
         use: they wait for each other then, up to forty times as long as an update takes.
         """
         cost = self.cost(size, once=True)
-        if self.fixed or self.device.type != "cpu" or cost.threads == 1 or cost.busy > BUSY:
+        if (
+            self.fixed
+            or self.device.type != "cpu"
+            or cost.threads == 1
+            or cost.computing > COMPUTING
+        ):
             return cost
         alone = self.trial(size, cost.precision, 1)
         return alone if alone.seconds < cost.seconds else cost

@@ -14,6 +14,7 @@ from unfog.errors import out_of_memory
 from unfog.failpoints import at
 from unfog.maths.flowmaps import FlowMap
 from unfog.maths.randomness import BatchRng
+from unfog.maths.stable import Stable
 from unfog.maths.states import lead
 from unfog.maths.times import Times
 from unfog.model.connect import Teacher, connect
@@ -224,13 +225,11 @@ class Losses(nn.Module):
             z: noise that comes with the data; None where it is drawn.
             keep: 1 = a known entry; None where there are none.
         """
-        model, among = self.model, None
+        model, whole = self.model, x
         conditions = getattr(model.net, "conditions", None)
         if objective.coupling is not None:
             z = model.path.noise(x, rng=rng) if z is None else z
             z = objective.coupling.pair(x, z, cond or None, rng=rng)
-        if objective.stable:
-            among = x
         if objective.paired:
             x, cond = share.of(x), share.of(cond)
             z, keep = (None if v is None else share.of(v) for v in (z, keep))
@@ -250,7 +249,9 @@ class Losses(nn.Module):
         if objective.flowmap is not None:
             asked |= {"flowmap": objective.flowmap, "teacher": objective.teacher}
             return connect(model, x, cond or None, **asked)
+        if objective.stable:
+            asked["target"] = Stable(model.target, whole, share.start)
         if not self.drops:
-            return model.loss(x, cond or None, **asked, among=among, start=share.start)
+            return model.loss(x, cond or None, **asked)
         with dropping(model.net, share.rng(rng.at(UNITS))):
-            return model.loss(x, cond or None, **asked, among=among, start=share.start)
+            return model.loss(x, cond or None, **asked)

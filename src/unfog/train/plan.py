@@ -34,7 +34,7 @@ class Cost:
         compiled: "no", or a way of `model.compiled`.     compiling: seconds that took in the trial.
             A process keeps what it has compiled, so that a run does not wait again.
         failed: why it did not work, if it was tried and did not.
-        busy: share of the threads' time in which they computed; less where others use the machine.
+        computing: share of the threads' time in which they did; less where others use the machine.
     """
 
     precision: str
@@ -45,7 +45,7 @@ class Cost:
     compiled: str = "no"
     compiling: float = 0.0
     failed: str | None = None
-    busy: float = 1.0
+    computing: float = 1.0
 
 
 def measure(
@@ -112,8 +112,8 @@ def measure(
     each = median(taken)
     compiling = max(0.0, first - each)
     wall, worked = time.monotonic() - wall, time.process_time() - worked
-    busy = min(1.0, worked / max(1e-9, wall * threads))
-    return Cost(precision, threads, each, watch.peak, held, compiled, compiling, failed, busy)
+    computing = min(1.0, worked / max(1e-9, wall * threads))
+    return Cost(precision, threads, each, watch.peak, held, compiled, compiling, failed, computing)
 
 
 @dataclass(frozen=True)
